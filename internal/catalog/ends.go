@@ -24,9 +24,13 @@ func agedSQL(until string) string {
 	return `coalesce(c.start_us, c.created_us) <= ` + until + ` AND coalesce(c.end_us, 0) <= ` + until + `
 	AND coalesce(c.last_action_us, 0) <= ` + until + ` AND coalesce(c.transcript_created_us, 0) <= ` + until + `
 	AND coalesce(c.analyzed_us, 0) <= ` + until + ` AND coalesce(c.recording_created_us, 0) <= ` + until + `
-	AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.tenant = c.tenant AND m.conversation_id = c.id AND m.time_us > ` + until + `)
-	AND NOT EXISTS (SELECT 1 FROM recordings r WHERE r.conversation_id = c.id AND r.tenant = c.tenant AND r.ts_us > ` + until + `)`
+	AND ` + noneSQL(`messages m WHERE m.tenant = c.tenant AND m.conversation_id = c.id AND m.time_us > `+until) + `
+	AND ` + noneSQL(`recordings r WHERE r.conversation_id = c.id AND r.tenant = c.tenant AND r.ts_us > `+until)
 }
+
+// noneSQL is true if there are no such rows. PostgreSQL may read the whole table for a NOT EXISTS that
+// it asks for many rows. A value it looks up for each row.
+func noneSQL(rows string) string { return `(SELECT 1 FROM ` + rows + ` LIMIT 1) IS NULL` }
 
 const nowSQL = `(SELECT now_us FROM catalog_clock)`
 
@@ -37,8 +41,8 @@ func EndsSQL() string {
 	rest := fmt.Sprintf("%s - %d", nowSQL, restWait.Microseconds())
 	return `t.source_retention_days > 0 AND coalesce(t.ends_from_us, 0) <= ` + nowSQL + `
 	AND ` + agedSQL(nowSQL+` - t.source_retention_days`+daysInMicrosSQL) + ` AND c.updated_us <= ` + rest + `
-	AND NOT EXISTS (SELECT 1 FROM recordings r WHERE r.conversation_id = c.id AND r.tenant = c.tenant AND (r.registered_us > ` + rest + `
-		OR NOT EXISTS (SELECT 1 FROM days d WHERE d.tenant = r.tenant AND d.day = r.day AND d.expired_us IS NOT NULL)))
+	AND ` + noneSQL(`recordings r WHERE r.conversation_id = c.id AND r.tenant = c.tenant AND (r.registered_us > `+rest+`
+		OR `+noneSQL(`days d WHERE d.tenant = r.tenant AND d.day = r.day AND d.expired_us IS NOT NULL`)+`)`) + `
 	AND NOT ` + holds.ConversationSQL("c.tenant", "c.id") + ` AND ` + clock.TrustedSQL
 }
 

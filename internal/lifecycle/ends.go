@@ -103,6 +103,9 @@ func (e *Ends) Sweep(ctx context.Context) (r EndsReport, err error) {
 			return r, err
 		}
 		r.More = r.More || full
+		if err := e.endUploads(ctx, tenant, e.laps[tenant]); err != nil {
+			return r, err
+		}
 		for some := range slices.Chunk(ids, e.cfg.Together) {
 			if err := e.end(ctx, tenant, some, &r); err != nil {
 				delete(e.laps, tenant) // it is looked at again

@@ -75,6 +75,7 @@ type lap struct {
 	id        string // its id
 	unstarted string // the id of the last one without a start
 	done      bool   // no others followed
+	upload    string // the key of the last upload that no line has named
 }
 
 // lapEvery is the shortest time between the beginnings of two laps.

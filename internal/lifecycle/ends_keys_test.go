@@ -134,6 +134,31 @@ func TestEndsInSteps(t *testing.T) {
 	})
 }
 
+// TestUploadsEnd: an upload that no line names ends by its age, and no younger one does.
+func TestUploadsEnd(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		f.must(f.upload("lone/old.opus", "old"))
+		owned := conversation("c-1")
+		owned.RecordingKey = "lone/named.opus"
+		later := ended()
+		owned.LastAction = &later
+		f.must(f.upload("lone/named.opus", "named"))
+		f.must(f.take(catalog.Batch{Conversations: lines(owned)}))
+		f.at(ended())
+		f.must(f.upload("lone/young.opus", "young"))
+		f.sweep()
+		if r := f.deleteBytes(); r.Deleted != 1 {
+			f.Errorf("deleted %+v, want 1", r)
+		}
+		f.isThere("lone/old.opus", "")
+		f.isThere("lone/named.opus", "named")
+		f.isThere("lone/young.opus", "young")
+		if d := f.lastDetail(lifecycle.ActionUploadEnd); d["object"] != "lone/old.opus" {
+			f.Errorf("the audit log tells %v", d)
+		}
+	})
+}
+
 // TestDeleterKeepsNewBytes: bytes that were written under a queued key stay, and that is told.
 func TestDeleterKeepsNewBytes(t *testing.T) {
 	onBoth(t, func(f *fixture) {

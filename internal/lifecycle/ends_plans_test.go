@@ -45,6 +45,7 @@ func TestEndPlans(t *testing.T) {
 				"endings":    dbtest.Ask(endingsSQL, 50),
 				"recordings": dbtest.Ask(recordingsOfSQL(2), append(two, 2000)...),
 				"rest":       dbtest.Ask(restSQL(2), two...),
+				"uploads":    dbtest.Ask(unnamedUploadsSQL(postgres), "big", "", 200),
 				"unnamed":    dbtest.Ask(unnamedSQL(2), "big", "k/c10", "k/c20"),
 			}
 			d := plantest.Open(t, url)

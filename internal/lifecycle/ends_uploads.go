@@ -1,0 +1,110 @@
+package lifecycle
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/catalog/deletions"
+	"github.com/callvault/callvault/internal/catalog/holds"
+	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
+)
+
+// ActionUploadEnd is the audit log's action of uploads that no line ever named and that ended by their
+// tenant's source retention.
+const ActionUploadEnd = "upload.end"
+
+// unnamedUploadsSQL reads keys of tenant $1 after $2 that no recording has named, at most $3, and says
+// which of them end: no conversation names them, they were first named before the source retention,
+// and no hold covers the day of that.
+func unnamedUploadsSQL(postgres bool) string {
+	return `SELECT o.key, CASE WHEN ` + uploadEndsSQL(postgres) + ` THEN 1 ELSE 0 END FROM objects o JOIN tenants t ON t.id = $1
+		WHERE o.tenant = $1 AND o.day IS NULL AND o.key > $2 ORDER BY o.key LIMIT $3`
+}
+
+func uploadEndsSQL(postgres bool) string {
+	day := `strftime('%Y-%m-%d', o.named_us / 1000000, 'unixepoch')`
+	if postgres {
+		day = `to_char(to_timestamp(o.named_us / 1000000) AT TIME ZONE 'UTC', 'YYYY-MM-DD')`
+	}
+	return `o.day IS NULL AND o.named_us <= ` + nowSQL + ` - t.source_retention_days * CAST(86400000000 AS BIGINT)
+		AND t.source_retention_days > 0 AND coalesce(t.ends_from_us, 0) <= ` + nowSQL + `
+		AND (SELECT 1 FROM conversations c WHERE c.recording_key = o.key AND c.tenant = o.tenant LIMIT 1) IS NULL
+		AND NOT ` + holds.DaySQL("o.tenant", day) + ` AND ` + clock.TrustedSQL
+}
+
+// endUploads ends uploads of a tenant that no line has named. It walks them by their keys, a page in
+// each pass. Rows of programs that did not note when a key was named count from now on.
+func (e *Ends) endUploads(ctx context.Context, tenant string, l *lap) error {
+	var ending []string
+	n := 0
+	err := db.Each(ctx, e.db, func(rows *sql.Rows) error {
+		var ends int
+		n++
+		err := rows.Scan(&l.upload, &ends)
+		if ends == 1 {
+			ending = append(ending, l.upload)
+		}
+		return err
+	}, unnamedUploadsSQL(e.db.Postgres()), tenant, l.upload, e.cfg.Page)
+	if err != nil {
+		return err
+	}
+	if n < e.cfg.Page {
+		l.upload = "" // the next pass begins anew: they are few
+	}
+	if _, err := e.db.ExecContext(ctx, `UPDATE objects SET named_us = `+nowSQL+` WHERE tenant = $1 AND day IS NULL AND named_us IS NULL`, tenant); err != nil {
+		return err
+	}
+	for _, key := range ending {
+		info, err := e.recordings.Stat(ctx, key)
+		s := sight{there: err == nil, info: info}
+		if err != nil && domain.KindOf(err) != domain.KindNotFound {
+			return err
+		}
+		if err := e.endUpload(ctx, tenant, key, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// uploadEndDetail tells of one upload.
+type uploadEndDetail struct {
+	Object string `json:"object"`
+	Bytes  int64  `json:"bytes"`
+	Kept   bool   `json:"kept,omitempty"` // it stays in the bucket, because callvault did not write it
+}
+
+func (e *Ends) endUpload(ctx context.Context, tenant, key string, s sight) error {
+	return e.db.Update(ctx, func(tx *db.Tx) error {
+		if err := holds.Share(ctx, tx, tenant); err != nil {
+			return err
+		}
+		r := &removal{tx: tx, tenant: tenant, seen: map[string]sight{key: s}}
+		if err := r.lockObjects(ctx); err != nil {
+			return err
+		}
+		var prefix string
+		err := tx.QueryRowContext(ctx, `SELECT t.key_prefix FROM objects o JOIN tenants t ON t.id = o.tenant WHERE o.key = $1 AND o.tenant = $2 AND `+uploadEndsSQL(tx.Postgres()),
+			key, tenant).Scan(&prefix)
+		if errors.Is(err, sql.ErrNoRows) { // it was named meanwhile
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		at, err := clock.Now(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := r.dropObjects(ctx, prefix, at); err != nil {
+			return err
+		}
+		return audit.Origin{Actor: string(deletions.CauseRetention)}.Append(ctx, tx, at, tenant, ActionUploadEnd,
+			uploadEndDetail{Object: key, Bytes: s.info.Size, Kept: r.kept > 0})
+	})
+}
