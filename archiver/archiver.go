@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"iter"
 	"time"
 
 	"github.com/callvault/callvault/internal/domain"
@@ -152,9 +153,9 @@ type Result struct {
 	Files          int    // recordings in the ZIP
 	Bytes          int64  // sum of the recordings' sizes
 	Sessions       []domain.Session
-	ManifestSHA256 string    // hex, of the SHA256SUMS entry
-	Missing        []Missing // in the order of the ZIP's entries
-	Learnt         []Learnt  // of entries without SHA-256, or with another ETag; in the order of the ZIP
+	ManifestSHA256 string           // hex, of the SHA256SUMS entry
+	Missing        []Missing        // in the order of the ZIP's entries
+	Learnt         iter.Seq[Learnt] // of entries without SHA-256, or with another ETag; in the order of the ZIP
 	Restarts       int
 	Retries        int64 // how often reads were opened again
 }

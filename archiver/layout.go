@@ -170,20 +170,28 @@ func (p *layout) result(crcs []uint32, sumsDigest string) Result {
 	r := Result{
 		Size: p.total, PartSize: p.partSize, Parts: p.parts,
 		Files: len(p.items), Sessions: p.sessions(),
-		ManifestSHA256: sumsDigest, Missing: p.missing,
+		ManifestSHA256: sumsDigest, Missing: p.missing, Learnt: p.learnt,
 	}
 	for i := range p.items {
-		it := &p.items[i]
-		r.Bytes += it.entry.Size
-		if it.entry.SHA256 == nil || it.entry.ETag != it.etag {
-			r.Learnt = append(r.Learnt, Learnt{it.entry.Key, it.entry.Size, it.crc, it.sum, it.etag})
-		}
+		r.Bytes += p.items[i].entry.Size
 	}
 	for i, sum := range crcs {
 		size := min(p.partSize, p.total-int64(i)*p.partSize)
 		r.CRC32 = domain.CombineCRC32(r.CRC32, sum, size)
 	}
 	return r
+}
+
+// learnt gives what the items' entries did not have. It is no list, which would take memory for each
+// recording.
+func (p *layout) learnt(yield func(Learnt) bool) {
+	for i := range p.items {
+		it := &p.items[i]
+		known := it.entry.SHA256 != nil && it.entry.ETag == it.etag
+		if !known && !yield(Learnt{it.entry.Key, it.entry.Size, it.crc, it.sum, it.etag}) {
+			return
+		}
+	}
 }
 
 // validate refuses input that can't be archived.

@@ -3,7 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
-	"slices"
+	"iter"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -161,21 +161,19 @@ func (b *build) write(entries []archiver.Entry, src *source) (result archiver.Re
 
 // learn stores the sums that the catalog did not know, before the archive is published. They are
 // true also if nothing is published then.
-func (b *build) learn(sums []archiver.Learnt) error {
-	if len(sums) == 0 {
-		return nil
-	}
+func (b *build) learn(sums iter.Seq[archiver.Learnt]) error {
 	return b.step(b.lease, "learn sums", func(ctx context.Context, _ trace.Span) error {
-		for some := range slices.Chunk(sums, catalog.MaxSums) {
-			learnt := make([]catalog.LearntSum, 0, len(some))
-			for _, s := range some {
-				learnt = append(learnt, catalog.LearntSum{ObjectKey: s.Key, Size: s.Size, CRC32: s.CRC32, SHA256: s.SHA256, ETag: s.ETag})
-			}
-			if err := b.learnSome(ctx, learnt); err != nil {
-				return err
+		var learnt []catalog.LearntSum
+		for s := range sums {
+			learnt = append(learnt, catalog.LearntSum{ObjectKey: s.Key, Size: s.Size, CRC32: s.CRC32, SHA256: s.SHA256, ETag: s.ETag})
+			if len(learnt) == catalog.MaxSums {
+				if err := b.learnSome(ctx, learnt); err != nil {
+					return err
+				}
+				learnt = learnt[:0]
 			}
 		}
-		return nil
+		return b.learnSome(ctx, learnt)
 	})
 }
 

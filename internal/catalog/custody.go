@@ -23,7 +23,7 @@ type LearntSum struct {
 }
 
 // MaxSums is how many sums LearnSums takes.
-const MaxSums = 5000
+const MaxSums = 1000
 
 // LearnSums stores the sums of a day's recordings that had none, with who computed them: a
 // domain.Sum constant. Of one that had a sum it stores the ETag. It changes no recording that has
