@@ -38,8 +38,8 @@ type Parts struct {
 
 	s3           *objstore.Store // nil when the buckets are in the data directory
 	prepared     Prepared
-	ownerChecked atomic.Bool   // checkOwner has succeeded
-	ownerKnown   chan struct{} // closed when checkOwner succeeds; nil when it did so at the start
+	ownerChecked atomic.Bool           // checkOwner has succeeded
+	ownerKnown   chan struct{}         // closed when checkOwner succeeds; nil when it did so at the start
 	erasuresLeft atomic.Pointer[error] // what repeatErasures has met last; nil before
 	store        StoreCapabilities
 	tracing      *telemetry.Tracing
