@@ -111,7 +111,7 @@ type Deps struct {
 	Catalog   Catalog
 	Planner   Planner
 	Queue     Queue
-	Endpoints Endpoints             // makes and changes webhooks
+	Endpoints Endpoints // makes and changes webhooks
 	Eraser    Eraser
 	Archives  web.Store             // the bucket of archives
 	Downloads *web.DownloadLimiter  // of archives
