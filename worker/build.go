@@ -173,6 +173,9 @@ func (b *build) learn(sums iter.Seq[archiver.Learnt]) error {
 				learnt = learnt[:0]
 			}
 		}
+		if len(learnt) == 0 {
+			return nil
+		}
 		return b.learnSome(ctx, learnt)
 	})
 }
