@@ -58,13 +58,15 @@ type EndCounts struct {
 
 // endCountsSQL counts the conversations of tenant $1 of which nothing is dated after $2, in
 // microseconds, and what they have.
-var endCountsSQL = `SELECT coalesce(sum(1 - held), 0), coalesce(sum((1 - held) * recordings), 0), coalesce(sum((1 - held) * messages), 0),
+func endCountsSQL() string {
+	return `SELECT coalesce(sum(1 - held), 0), coalesce(sum((1 - held) * recordings), 0), coalesce(sum((1 - held) * messages), 0),
 		coalesce(sum((1 - held) * bytes), 0), coalesce(sum(held), 0)
 	FROM (SELECT CASE WHEN ` + holds.ConversationSQL("c.tenant", "c.id") + ` THEN 1 ELSE 0 END AS held,
 		(SELECT count(*) FROM messages m WHERE m.tenant = c.tenant AND m.conversation_id = c.id) AS messages,
 		(SELECT count(*) FROM recordings r WHERE r.conversation_id = c.id AND r.tenant = c.tenant) AS recordings,
 		(SELECT coalesce(sum(r.size), 0) FROM recordings r WHERE r.conversation_id = c.id AND r.tenant = c.tenant) AS bytes
 		FROM conversations c WHERE c.tenant = $1 AND ` + agedSQL(`CAST($2 AS BIGINT)`) + `) ended`
+}
 
 // CountEnds counts what a source retention of so many days, set now, ends when it begins. It reads
 // all of the tenant's conversations that are old enough. Error: KindNotFound.
@@ -77,7 +79,7 @@ func (c *Catalog) CountEnds(ctx context.Context, tenant string, days int) (n End
 		return n, err
 	}
 	until := now.Add(EndsWait).Add(-domain.Retention(days)).UnixMicro()
-	err = c.db.QueryRowContext(ctx, endCountsSQL, tenant, until).Scan(&n.Conversations, &n.Recordings, &n.Messages, &n.Bytes, &n.Held)
+	err = c.db.QueryRowContext(ctx, endCountsSQL(), tenant, until).Scan(&n.Conversations, &n.Recordings, &n.Messages, &n.Bytes, &n.Held)
 	return n, err
 }
 

@@ -99,21 +99,25 @@ func (c *Catalog) reopenOrClose(ctx context.Context, id, reason string, change f
 
 // left is what a tenant can still have that keeps it from being deleted, with the queries that count
 // it.
-var left = []struct{ one, many, query string }{
-	{"active hold", "active holds", `SELECT count(*) FROM holds WHERE tenant = $1 AND released_us IS NULL`},
-	{"conversation", "conversations", `SELECT count(*) FROM conversations WHERE tenant = $1`},
-	{"conversation that is ending", "conversations that are ending", `SELECT count(*) FROM endings WHERE tenant = $1`},
-	{"recording", "recordings", `SELECT count(*) FROM recordings WHERE tenant = $1`},
-	{"object key", "object keys", `SELECT count(*) FROM objects WHERE tenant = $1`},
-	{"object that is being deleted", "objects that are being deleted", `SELECT count(*) FROM deletions WHERE tenant = $1`},
-	{"archive", "archives", `SELECT count(*) FROM archives WHERE tenant = $1`},
-	{"unfinished erasure", "unfinished erasures", `SELECT count(*) FROM erasures WHERE tenant = $1 AND state <> 'proven'`},
+func left() []struct{ one, many, query string } {
+	return []struct{ one, many, query string }{
+		{"active hold", "active holds", `SELECT count(*) FROM holds WHERE tenant = $1 AND released_us IS NULL`},
+		{"conversation", "conversations", `SELECT count(*) FROM conversations WHERE tenant = $1`},
+		{"conversation that is ending", "conversations that are ending", `SELECT count(*) FROM endings WHERE tenant = $1`},
+		{"recording", "recordings", `SELECT count(*) FROM recordings WHERE tenant = $1`},
+		{"object key", "object keys", `SELECT count(*) FROM objects WHERE tenant = $1`},
+		{"object that is being deleted", "objects that are being deleted", `SELECT count(*) FROM deletions WHERE tenant = $1`},
+		{"archive", "archives", `SELECT count(*) FROM archives WHERE tenant = $1`},
+		{"unfinished erasure", "unfinished erasures", `SELECT count(*) FROM erasures WHERE tenant = $1 AND state <> 'proven'`},
+	}
 }
 
 // goingTables are the tables whose rows of a tenant go with it. What is in the audit log, and what
 // tells of holds and erasures, stays.
-var goingTables = []string{"window_uses", "windows", "failed_files", "faults", "hours", "totals", "days", "agents", "messages", "transcripts", "history",
-	"erased", "erased_recordings", "webhook_deliveries", "webhook_events", "webhook_endpoints", "applications", "api_keys"}
+func goingTables() []string {
+	return []string{"window_uses", "windows", "failed_files", "faults", "hours", "totals", "days", "agents", "messages", "transcripts", "history",
+		"erased", "erased_recordings", "webhook_deliveries", "webhook_events", "webhook_endpoints", "applications", "api_keys"}
+}
 
 // DeleteTenant deletes a closed tenant of which nothing is left but its settings, agents, days
 // without archives, credentials and webhooks. Its id is never used again, and its audit log stays.
@@ -139,7 +143,7 @@ func (c *Catalog) DeleteTenant(ctx context.Context, id string, o audit.Origin) e
 		if err != nil {
 			return err
 		}
-		for _, table := range goingTables {
+		for _, table := range goingTables() {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE tenant = $1`, id); err != nil {
 				return err
 			}
@@ -161,7 +165,7 @@ func (c *Catalog) DeleteTenant(ctx context.Context, id string, o audit.Origin) e
 // refuseLeft says what a tenant has left, and how that can end.
 func refuseLeft(ctx context.Context, tx *db.Tx, t domain.Tenant) error {
 	var list []string
-	for _, l := range left {
+	for _, l := range left() {
 		var n int
 		if err := tx.QueryRowContext(ctx, l.query, t.ID).Scan(&n); err != nil {
 			return err

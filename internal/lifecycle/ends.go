@@ -157,7 +157,7 @@ func (e *Ends) goOn(ctx context.Context, r *EndsReport) error {
 	list, err := db.Collect(ctx, e.db, func(rows *sql.Rows) (n ending, err error) {
 		err = rows.Scan(&n.tenant, &n.id)
 		return n, err
-	}, endingsSQL, e.cfg.Together)
+	}, endingsSQL(), e.cfg.Together)
 	if err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (e *Ends) goOn(ctx context.Context, r *EndsReport) error {
 			if err := holds.Share(ctx, tx, n.tenant); err != nil {
 				return err
 			}
-			still, err := db.Affected(tx.ExecContext(ctx, `UPDATE endings SET ended_us = ended_us WHERE tenant = $1 AND conversation_id = $2 AND `+mayGoOnSQL, n.tenant, n.id))
+			still, err := db.Affected(tx.ExecContext(ctx, `UPDATE endings SET ended_us = ended_us WHERE tenant = $1 AND conversation_id = $2 AND `+mayGoOnSQL(), n.tenant, n.id))
 			if err != nil || !still {
 				return err
 			}

@@ -19,9 +19,13 @@ const endingTenantsSQL = `SELECT id FROM tenants WHERE source_retention_days > 0
 
 // mayGoOnSQL is true for rows of endings whose rest may be removed: a hold that came since they ended
 // keeps the rest, and the clock is trusted.
-var mayGoOnSQL = `NOT ` + holds.ConversationSQL("endings.tenant", "endings.conversation_id") + ` AND ` + clock.TrustedSQL
+func mayGoOnSQL() string {
+	return `NOT ` + holds.ConversationSQL("endings.tenant", "endings.conversation_id") + ` AND ` + clock.TrustedSQL
+}
 
-var endingsSQL = `SELECT tenant, conversation_id FROM endings WHERE ` + mayGoOnSQL + ` ORDER BY tenant, conversation_id LIMIT $1`
+func endingsSQL() string {
+	return `SELECT tenant, conversation_id FROM endings WHERE ` + mayGoOnSQL() + ` ORDER BY tenant, conversation_id LIMIT $1`
+}
 
 // secondsSQL is the time by which an index has the conversations of a tenant in their order.
 const secondsSQL = `c.start_us / 1000000`
