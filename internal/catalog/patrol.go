@@ -45,11 +45,11 @@ type PatrolRound struct {
 	Bytes    int64     // of these
 }
 
-// expectedSQL adds the sizes of what a round reads. It reads a whole table, once in each round.
-var expectedSQL = map[string]string{
-	PatrolRecordings: `SELECT coalesce(sum(size), 0) FROM recordings`,
-	PatrolArchives:   `SELECT coalesce(sum(size), 0) FROM archives WHERE state IN ('published', 'retained')`,
-}
+// The sizes of what a round reads. Each reads a whole table, once in each round.
+const (
+	expectedRecordingsSQL = `SELECT coalesce(sum(size), 0) FROM recordings`
+	expectedArchivesSQL   = `SELECT coalesce(sum(size), 0) FROM archives WHERE state IN ('published', 'retained')`
+)
 
 const patrolColumns = `kind, running, started_us, due_us, ended_us, expected, objects, bytes`
 
@@ -63,7 +63,11 @@ func (c *Catalog) ClaimPatrol(ctx context.Context, kind string, every, lease tim
 	var expected int64
 	begins, err := c.patrolBegins(ctx, kind, every)
 	if err == nil && begins {
-		err = c.db.QueryRowContext(ctx, expectedSQL[kind]).Scan(&expected)
+		sizes := expectedRecordingsSQL
+		if kind == PatrolArchives {
+			sizes = expectedArchivesSQL
+		}
+		err = c.db.QueryRowContext(ctx, sizes).Scan(&expected)
 	}
 	if err != nil {
 		return claim, false, err
