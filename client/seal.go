@@ -188,12 +188,18 @@ func (p *pull) keptSeal(f *folder) (SealState, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
-	links := make([]Link, len(f.last.Links))
+	links, older := make([]Link, len(f.last.Links)), false
 	for i, l := range f.last.Links {
 		links[i] = l.link()
 		links[i].Status = l.Status
+		older = older || err == nil && l.Revision > s.Hours[i].Revision
 	}
-	if err == nil && sealAge(s, links) != 0 {
+	switch {
+	case err != nil:
+	case older: // the newer one was not out when the day was pulled last
+		p.progress.Note(f.date + ": the seal is of former revisions, and the server no longer has the newer one")
+		return SealAwaited, nil
+	case sealAge(s, links) != 0:
 		err = errors.New("it is the seal of other archives")
 	}
 	if err != nil {
