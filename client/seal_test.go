@@ -148,6 +148,27 @@ func TestRecheckOfASeal(t *testing.T) {
 	}
 }
 
+// A day whose newer seal was never pulled is no failure once the server no longer has the day.
+func TestOlderSealOfAKeptDay(t *testing.T) {
+	s := newServer(t)
+	s.put(3, 1000, 1)
+	seal := s.sealedDay(daysealtest.New(t, "callvault.example.com/log"), 0)
+	s.serveSeals(func(int) []byte { return seal })
+	dir := t.TempDir()
+	s.pullSeal(dir, client.DayComplete, client.SealSaved, nil)
+	s.put(3, 2000, 2)
+	s.pullSeal(dir, client.DayComplete, client.SealAwaited, nil)
+	s.fault = func(kind string, _ int, w http.ResponseWriter, _ *http.Request) bool {
+		if kind == "day" {
+			deny(w, http.StatusNotFound, "past retention")
+		}
+		return kind == "day"
+	}
+	if _, p := s.pullSeal(dir, client.DayComplete, client.SealAwaited, nil); !p.noted("former revisions") {
+		t.Errorf("notes %q", p.notes)
+	}
+}
+
 // A seal of a day that the server no longer has is compared with the archives that are there.
 func TestSealOfAKeptDay(t *testing.T) {
 	s := newServer(t)
