@@ -51,7 +51,7 @@ CREATE TABLE erasure_objects (
     locked_until_us INTEGER,          -- until then the store's lock keeps it
     PRIMARY KEY (erasure, archive, key)
 );
-CREATE INDEX erasure_objects_key ON erasure_objects (key);
+CREATE INDEX erasure_objects_object ON erasure_objects (key);
 
 -- Which conversations and object keys are erased, as keyed hashes. Their lines may come again.
 CREATE TABLE erased (
