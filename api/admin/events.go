@@ -12,6 +12,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/holds"
+	"github.com/callvault/callvault/internal/lifecycle"
 )
 
 // event is a line of the audit log on a page.
@@ -56,6 +57,8 @@ func describe(e audit.Entry) (what, detail string) {
 	case holds.ActionCreate, holds.ActionRelease:
 		return map[string]string{holds.ActionCreate: "hold created", holds.ActionRelease: "hold released"}[e.Action],
 			joinText(valueText(fields["name"]), labelled("over ", fields["scope"]), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
+	case lifecycle.ActionErasureAsk, lifecycle.ActionErasureRepeat, lifecycle.ActionErasureHide, lifecycle.ActionErasureProven, lifecycle.ActionErasureGone:
+		return strings.ReplaceAll(e.Action, ".", " "), joinText(valueText(fields["erasure"]), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
 	case catalog.ActionArchiveDelete:
 		return "archive deleted", joinText(labelled("hour ", fields["hour"]), labelled("revision ", fields["revision"]), labelled("because of ", fields["cause"]))
 	case actionArchiveRead:

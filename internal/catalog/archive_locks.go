@@ -82,7 +82,7 @@ const heldLocksSQL = `SELECT object_key, version_id, size, etag, (SELECT now_us 
 // backlogLocksSQL counts archives whose lock ends before they do. Of served ones the sweeper's last
 // check of each says so; one that only a hold keeps must be locked now. It does not ask for the state
 // of a served one by its name, because SQLite would walk the index of all of these then.
-const backlogLocksSQL = `SELECT (SELECT count(*) FROM archives WHERE lock_short AND state NOT IN ('writing', 'superseded', 'retained', 'doomed', 'deleting'))
+const backlogLocksSQL = `SELECT (SELECT count(*) FROM archives WHERE lock_short AND state NOT IN ('writing', 'superseded', 'retained', 'doomed', 'deleting', 'hidden'))
 	+ (SELECT count(*) FROM archives WHERE state IN ('superseded', 'retained') AND delete_after_us IS NULL AND coalesce(locked_until_us, 0) <= (SELECT now_us FROM catalog_clock))`
 
 // LocksShort counts archives whose lock in the store ends before they do.
