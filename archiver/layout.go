@@ -182,8 +182,8 @@ func (p *layout) result(crcs []uint32, sumsDigest string) Result {
 	return r
 }
 
-// learnt gives what the items' entries did not have. It is no list, which would take memory for each
-// recording.
+// learnt gives what the items' entries did not have. It is an iterator, because a list would take
+// memory for each recording.
 func (p *layout) learnt(yield func(Learnt) bool) {
 	for i := range p.items {
 		it := &p.items[i]

@@ -18,7 +18,8 @@ const sealName = "day.seal"
 // SealState is the outcome of a pull for the seal of a day.
 type SealState string
 
-// The states of a seal; "" when the pull did not look for it, since hours are pending or failed here.
+// The states of a seal. The state is "" when the pull did not look for the seal, because hours are
+// pending or failed here.
 const (
 	SealSaved   SealState = "saved"    // day.seal is new, or newer than it was
 	SealPresent SealState = "present"  // day.seal is of these archives

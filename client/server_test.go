@@ -72,8 +72,8 @@ type server struct {
 	*httptest.Server
 	t testing.TB
 
-	// fault may answer a request itself: then it returns true. kind is "token", "day", "seal" or the hour;
-	// n counts the requests of this kind, from 1.
+	// fault may answer a request itself: then it returns true. kind is "token", "day", "seal" or
+	// the hour; n counts the requests of this kind, from 1.
 	fault func(kind string, n int, w http.ResponseWriter, r *http.Request) bool
 	store string // URL to which links redirect; "" for none
 

@@ -21,8 +21,8 @@ import (
 const (
 	maxBuildTime = 24 * time.Hour
 	readTimeout  = 5 * time.Minute // bounds reading the hour's recordings from the catalog
-	// leastLock is how far ahead of this host's clock a lock ends at least. A store refuses one that
-	// has ended by its own clock; the sweeper prolongs a short one.
+	// leastLock is how far ahead of this host's clock a lock ends at least. A store refuses a lock
+	// that has ended by its own clock. The sweeper prolongs a short one.
 	leastLock = time.Hour
 )
 
@@ -31,7 +31,7 @@ type build struct {
 	*Builder
 	claim   catalog.Claim
 	lock    objstore.Lock // of the archive's object
-	former  *former       // nil unless an erasure has taken the hour's archive away
+	former  *former       // nil unless the hour does not serve its archive any more
 	log     *zap.Logger
 	started time.Time
 

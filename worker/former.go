@@ -18,9 +18,10 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// former is the archive that an erasure has taken away from the hour. The recordings in it that were
-// not erased keep their bytes: where a source is gone or has other bytes by now, the build takes the
-// recording from there. What the catalog knows of a recording, corrections included, comes first.
+// former is an archive that its hour does not serve any more, because an erasure hid it or the
+// patrol found it broken. Its recordings that were not erased keep their bytes. If a source is gone
+// or has other bytes by now, the build takes the recording from this archive. What the catalog
+// knows of a recording, corrections included, comes first.
 type former struct {
 	bucket  Getter
 	archive catalog.FormerArchive
@@ -56,8 +57,8 @@ func openFormer(ctx context.Context, bucket Getter, a catalog.FormerArchive) (*f
 	return f, err
 }
 
-// expect gives up files that are not what the catalog knows of their recordings. It makes the others
-// what the build compares the sources with.
+// expect drops files that are not what the catalog knows of their recordings. The build compares
+// the sources with the other files.
 func (f *former) expect(entries []archiver.Entry, recordings []catalog.BuildRecording) {
 	if f == nil {
 		return

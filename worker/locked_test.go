@@ -30,7 +30,8 @@ type lockedFixture struct {
 	mode objstore.LockMode
 	raw  *minio.Client
 	cfg  objstore.Config
-	// refused counts the deletions that the store refused for good, and tried all that it was asked for.
+	// refused counts the deletions that the store refused for good, and tried all that it was asked
+	// for.
 	refused int
 	tried   atomic.Int64
 }

@@ -224,8 +224,8 @@ func TestPatrolIsShared(t *testing.T) {
 	})
 }
 
-// An archive that broke is not served any more, and its hour is built again. Its bytes stay until the
-// day's end.
+// An archive that broke is not served any more, and its hour is built again. Its bytes stay until
+// the day's end.
 func TestPatrolOfArchives(t *testing.T) {
 	onBothCatalogs(t, func(f *fixture) {
 		kept := f.add(hour(0), 1<<20)
@@ -260,7 +260,8 @@ func TestPatrolOfArchives(t *testing.T) {
 		f.must(second(f.sweeper().Sweep(f.ctx)))
 		f.expect("the broken bytes stay", f.exists(f.store.Archives(), flipped), true)
 
-		// The source of the broken archive's first recording is gone too; its bytes there are right.
+		// The source of the broken archive's first recording is gone too; its bytes there are
+		// right.
 		f.must(f.store.Recordings().Remove(f.ctx, kept))
 		f.must(f.builder(config()).BuildHour(f.ctx, task(0)))
 		f.expect("served again, with what only the broken one had", fmt.Sprintln(f.view(0).State, f.view(0).Archive.Files, f.view(0).Archive.MissingCount), "available 2 0\n")

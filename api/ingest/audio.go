@@ -159,8 +159,8 @@ func otherBytes() error {
 	return domain.Errorf(domain.KindConflict, "The object key exists already, with other bytes.")
 }
 
-// existing gives size, sums and ETag of the object under the key, nil when there is none. It does not
-// read an object of another size than wanted (-1: any).
+// existing gives size, sums and ETag of the object under the key, nil when there is none. An object
+// of another size than wanted is not read; -1 wants any size.
 func (h *handler) existing(ctx context.Context, key string, size int64) (*objstore.Stored, error) {
 	o, err := h.deps.Audio.Get(ctx, key, objstore.GetOptions{})
 	if domain.KindOf(err) == domain.KindNotFound {

@@ -55,7 +55,8 @@ type Links interface {
 	OpenLink(ctx context.Context, token string) (auth.Link, error)
 }
 
-// Proofs gives the proof that a leaf is in the log, as text. Error: KindNotFound until there is one.
+// Proofs gives the proof that a leaf is in the log, as text. Error: KindNotFound until there is
+// one.
 type Proofs func(ctx context.Context, leaf merkle.Key) ([]byte, error)
 
 // Deps are the family's dependencies.

@@ -97,7 +97,8 @@ func EnsureKeys(ctx context.Context, store KeyStore, master string) (int, error)
 }
 
 // RotateKeys makes a new key for every purpose but that of erasures, and returns how many. What the
-// old keys signed stays valid until it expires. It encrypts as EnsureKeys does, with the same errors.
+// old keys signed stays valid until it expires. It encrypts as EnsureKeys does, with the same
+// errors.
 func RotateKeys(ctx context.Context, store KeyStore, master string, o audit.Origin) (int, error) {
 	m, _, err := encryptKeys(ctx, store, master)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// dayEvent is the data of day.completed, day.failed and day.short. The names are those of the API's answer for
-// a day.
+// dayEvent is the data of day.completed, day.failed and day.short. The names are those of the API's
+// answer for a day.
 type dayEvent struct {
 	Tenant         string     `json:"tenant"`
 	Day            domain.Day `json:"utcDay"`
@@ -59,9 +59,9 @@ func (s dayState) complete() bool {
 	return s.planned && s.pending == 0 && s.failed == 0 && s.short == 0 && s.rebuilding == 0
 }
 
-// announceDay adds the event that a day is complete, once for each time that the day was opened, and
-// again after it was announced as short of its totals. It adds the event that hours of the day failed when no hour is pending any more and more hours
-// failed than were announced.
+// announceDay adds the events of a day. day.completed comes once for each time that the day was
+// opened, and again after the day was announced as short of its totals. day.failed comes when no
+// hour is pending any more and more hours failed than were announced.
 func announceDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, s dayState, at int64) error {
 	if !s.planned || s.pending > 0 {
 		return nil

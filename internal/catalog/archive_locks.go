@@ -36,10 +36,10 @@ func (c *Catalog) AwaitLocks(ctx context.Context) error {
 const awaitLocksSQL = `UPDATE archives SET delete_after_us = locked_until_us WHERE state IN ('doomed', 'deleting') AND published_us IS NOT NULL
 	AND coalesce(cause, '') <> 'erasure' AND delete_after_us <= (SELECT now_us FROM catalog_clock) AND locked_until_us > (SELECT now_us FROM catalog_clock)`
 
-// StillLocked reports that the store refused to delete an archive because it is locked until
-// then. The archive is listed again when the lock has ended. Where the catalog's clock says that it
-// has ended already, the store's clock is behind, and the archive is listed again an hour later. Then
-// the holds are asked again, unless an erasure deletes it.
+// StillLocked reports that the store refused to delete an archive because it is locked until a
+// time. The archive is listed again when the lock has ended. A lock that has ended by the catalog's
+// clock means that the store's clock is behind; then the archive is listed again an hour later. The
+// holds are asked again, unless an erasure deletes the archive or its bytes were deleted once.
 func (c *Catalog) StillLocked(ctx context.Context, objectKey string, until time.Time) error {
 	_, err := c.db.ExecContext(ctx, `UPDATE archives SET locked_until_us = $2,
 			state = CASE WHEN deletions > 0 OR coalesce(cause, '') = 'erasure' THEN state ELSE 'doomed' END, delete_after_us = CASE WHEN $2 > (SELECT now_us FROM catalog_clock) THEN $2
@@ -79,9 +79,9 @@ const heldLocksSQL = `SELECT object_key, version_id, size, etag, (SELECT now_us 
 	AND coalesce(checked_us, 0) <= (SELECT now_us FROM catalog_clock) - 3600000000
 	ORDER BY coalesce(locked_until_us, 0) LIMIT $2`
 
-// backlogLocksSQL counts archives whose lock ends before they do. Of served ones the sweeper's last
-// check of each says so; one that only a hold keeps must be locked now. It does not ask for the state
-// of a served one by its name, because SQLite would walk the index of all of these then.
+// backlogLocksSQL counts archives whose lock ends before they do. For a served one the sweeper's
+// last check says so. One that only a hold keeps must be locked now. The query does not name the
+// state of served ones, because SQLite would then walk the index of all of these.
 const backlogLocksSQL = `SELECT (SELECT count(*) FROM archives WHERE lock_short AND state NOT IN ('writing', 'superseded', 'retained', 'doomed', 'deleting', 'hidden'))
 	+ (SELECT count(*) FROM archives WHERE state IN ('superseded', 'retained') AND delete_after_us IS NULL AND coalesce(locked_until_us, 0) <= (SELECT now_us FROM catalog_clock))`
 
@@ -91,8 +91,8 @@ func (c *Catalog) LocksShort(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
-// LockEnd is until when an archive is locked whose day ends at a time: a day longer, for clocks that
-// differ.
+// LockEnd gives until when an archive is locked whose day ends at dayEnd. The lock lasts a day
+// longer than the archive, because clocks differ.
 func LockEnd(dayEnd time.Time) time.Time { return dayEnd.Add(24 * time.Hour) }
 
 // LeastLock is until when it must be locked. The difference to LockEnd is for days that are settled

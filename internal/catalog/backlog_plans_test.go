@@ -9,8 +9,8 @@ import (
 	"github.com/callvault/callvault/internal/db/dbtest"
 )
 
-// unsettled adds the rows that are counted: days that wait, have missing files, were cut short or are short of
-// their totals.
+// unsettled adds the rows that are counted: days that wait, have missing files, were cut short or
+// are short of their totals.
 const unsettled = `
 UPDATE days SET n_pending = 1 WHERE day IN ('2025-01-01', '2020-01-01') AND tenant LIKE 't106%';
 UPDATE days SET n_failed = 1 WHERE day = '2025-01-01' AND tenant LIKE 't107%';

@@ -22,8 +22,8 @@ type Claim struct {
 	DayEnd   time.Time // when the day's retention ends; of a day that is not settled, if it is settled now
 	prefix   string    // of its archive's key
 
-	// LockUntil is until when the archive's object will be locked; zero where archives are not locked.
-	// Who builds sets it before [Catalog.StartArchive].
+	// LockUntil is until when the archive's object will be locked. It is zero where archives are
+	// not locked. The builder sets it before [Catalog.StartArchive].
 	LockUntil time.Time
 }
 
@@ -86,7 +86,7 @@ func lostUnless(ok bool, err error) error {
 type BuildInput struct {
 	Wanted     int64
 	Recordings []BuildRecording
-	Former     *FormerArchive // the archive that an erasure has taken away from the hour; nil for none
+	Former     *FormerArchive // the hour does not serve it any more, but has its bytes; nil for none
 }
 
 // FormerArchive is an archive that nobody is given any more, and whose bytes are still there.
@@ -97,7 +97,8 @@ type FormerArchive struct {
 	VersionID string // "" in a bucket that keeps no versions
 }
 
-// BuildRecording is a recording, without its content type and its sum's origin, and the external id of its conversation.
+// BuildRecording is a recording and its conversation's external id. It has no content type and no
+// origin of its sum.
 type BuildRecording struct {
 	domain.Recording
 	ExternalConversationID string

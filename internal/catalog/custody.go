@@ -50,8 +50,8 @@ func sumStage() stage {
 	return stage{"stage_sums", "recordings", []string{"tenant", "day", "object_key", "size", "crc32", "sha256", "etag"}}
 }
 
-// learnSumsSQL names tenant and day only by the stage: SQLite would otherwise look each of the day's
-// recordings up in the stage.
+// learnSumsSQL takes tenant and day only from the stage. SQLite would otherwise look up each of the
+// day's recordings in the stage.
 const learnSumsSQL = `UPDATE recordings SET sha256 = s.sha256, etag = s.etag, sha256_origin = coalesce(recordings.sha256_origin, CAST($1 AS TEXT))
 	FROM stage_sums s WHERE recordings.tenant = s.tenant AND recordings.day = s.day AND recordings.object_key = s.object_key
 		AND (recordings.sha256 IS NULL OR recordings.sha256 = s.sha256)

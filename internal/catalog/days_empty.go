@@ -10,8 +10,9 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// EmptyDays lists the open tenants with the recordings feature for which day is within retention and has
-// no row yet, because nothing was registered for it. It lists at most limit.
+// EmptyDays lists tenants without a row of a day, because nothing was registered for it. They are
+// open and have the recordings feature, and the day is within their retention. It lists at most
+// limit.
 func (c *Catalog) EmptyDays(ctx context.Context, day domain.Day, limit int) ([]DayKey, error) {
 	return c.dayKeys(ctx, emptyDaysSQL, day, db.Micros(day.End()), limit)
 }

@@ -28,15 +28,15 @@ func agedSQL(until string) string {
 	AND ` + noneSQL(`recordings r WHERE r.conversation_id = c.id AND r.tenant = c.tenant AND r.ts_us > `+until)
 }
 
-// noneSQL is true if there are no such rows. PostgreSQL may read the whole table for a NOT EXISTS that
-// it asks for many rows. A value it looks up for each row.
+// noneSQL is true if there are no such rows. It asks for a value, which PostgreSQL looks up for
+// each row. NOT EXISTS for many rows may make it read the whole table.
 func noneSQL(rows string) string { return `(SELECT 1 FROM ` + rows + ` LIMIT 1) IS NULL` }
 
 const nowSQL = `(SELECT now_us FROM catalog_clock)`
 
-// EndsSQL is true for conversations c that end by the source retention of their tenant t: nothing of
-// them is dated later, the days of all their recordings have ended, none of their lines came within
-// the last day, no hold covers them, and the clock is trusted.
+// EndsSQL is true for conversations c that end by the source retention of their tenant t. Nothing
+// of them is dated later, the days of all their recordings have ended, and none of their lines came
+// within the last day. No hold covers them, and the clock is trusted.
 func EndsSQL() string {
 	rest := fmt.Sprintf("%s - %d", nowSQL, restWait.Microseconds())
 	return `t.source_retention_days > 0 AND coalesce(t.ends_from_us, 0) <= ` + nowSQL + `

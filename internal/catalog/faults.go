@@ -152,11 +152,11 @@ func scanFault(rows *sql.Rows) (f Fault, err error) {
 	return f, err
 }
 
-// BrokenArchive reports that the bytes of an archive are gone or not those that were published. An
-// hour that serves it serves nothing any more and is due, as after [Catalog.Gone]. Broken bytes, whose
-// ETag is etag, stay until the day's end, though nobody is given them: a recording in them may be gone
-// elsewhere, and the next build looks there. An archive that is only retained is stored as a fault.
-// rebuilt says that an hour is due.
+// BrokenArchive reports that the bytes of an archive are gone, or are not those that were
+// published. An hour that serves it serves nothing any more and is due, as after [Catalog.Gone].
+// Broken bytes stay until the day's end, but nobody is given them: a recording in them may be gone
+// elsewhere, and the next build looks there. etag is the ETag of the broken bytes. An archive that
+// is only retained is stored as a fault. rebuilt says that an hour is due.
 func (c *Catalog) BrokenArchive(ctx context.Context, a PatrolArchive, reason, etag string) (rebuilt bool, err error) {
 	f := Fault{Kind: FaultOfArchive, Tenant: a.Tenant, Day: a.Day, Hour: a.Hour, ObjectKey: a.ObjectKey, Reason: reason}
 	err = c.db.Update(ctx, func(tx *db.Tx) error {

@@ -7,8 +7,8 @@ import (
 	"github.com/callvault/callvault/internal/db"
 )
 
-// FormerKeys gives the object keys that conversations' own recordings had before lines replaced them,
-// each with its conversation's id.
+// FormerKeys gives the object keys that conversations' own recordings had before lines replaced
+// them, each with its conversation's id.
 func (c *Catalog) FormerKeys(ctx context.Context, tenant string, conversations []string) (map[string]string, error) {
 	keys := map[string]string{}
 	field := conversationFields()[atRecordingKey].name

@@ -122,8 +122,8 @@ func hideDay(ctx context.Context, tx *db.Tx, keys []domain.HourKey) (hidden []Hi
 	return hidden, refreshServed(ctx, tx, tenant, day, d.at)
 }
 
-// hideHourSQL forgets the last error too, because it may name a recording. The hour's recordings are
-// counted again.
+// hideHourSQL forgets the last error too, because it may name a recording. The hour's recordings
+// are counted again.
 const hideHourSQL = `UPDATE hours SET last_error = NULL, counted = -1, token = NULL, lease_us = NULL, archive = NULL, recheck_us = NULL,
 	wanted = CASE WHEN state IN ('expired', 'no_data') THEN wanted ELSE wanted + 1 END,
 	due_us = CASE WHEN planned AND state NOT IN ('expired', 'no_data') THEN CAST($4 AS BIGINT) ELSE due_us END,
@@ -177,8 +177,9 @@ const hiddenSQL = `SELECT archives.tenant, archives.day, archives.hour, archives
 	WHERE archives.object_key IN (SELECT o.key FROM erasures e JOIN erasure_objects o ON o.erasure = e.id AND o.archive WHERE e.proven_us IS NULL)
 	AND archives.state = 'hidden' AND ` + unneededSQL + ` LIMIT $1`
 
-// formerArchive reads the archive that an erasure has hidden from a claimed hour, or else the one that
-// the patrol found broken; nil for none. Of a broken one too a build takes only what has the right sum.
+// formerArchive reads the archive that an erasure has hidden from a claimed hour, or else the one
+// that the patrol found broken. It gives nil for none. Of a broken one too a build takes only what
+// has the right sum.
 func formerArchive(ctx context.Context, tx *db.Tx, key domain.HourKey) (*FormerArchive, error) {
 	list, err := db.Collect(ctx, tx, func(rows *sql.Rows) (a FormerArchive, err error) {
 		err = rows.Scan(&a.ObjectKey, &a.Size, &a.ETag, db.OrZero(&a.VersionID))

@@ -17,14 +17,14 @@ const farAhead = 24 * time.Hour
 // Register takes a batch in, in one transaction. Each line is a patch: its fields replace the
 // existing ones, and absent fields stay as they are. A repeated line changes nothing. Replaced and
 // cleared values are kept as former values, and the audit log has their number. The wanted counter
-// of every hour with a new or changed recording is raised. Lines of erased conversations are counted
-// and not stored.
+// of every hour with a new or changed recording is raised. Lines of erased conversations are
+// counted and not stored.
 //
-// Errors: KindNotFound for an unknown tenant, KindForbidden for a closed one, KindUnavailable, and for
-// one bad line a *LineError: KindConflict for a recording that contradicts what is known of its object
-// and for a total that contradicts another, KindEnding for what has ended and is still being deleted,
-// KindInvalid for an object key that is not the tenant's, for a new conversation without its agent or
-// start, and for a total of an hour or day that has not begun.
+// Errors: KindNotFound for an unknown tenant, KindForbidden for a closed one, KindUnavailable. One
+// bad line gives a *LineError. It is KindConflict for a recording that contradicts what is known of
+// its object, and for a total that contradicts another. It is KindEnding for what has ended and is
+// still being deleted. It is KindInvalid for an object key that is not the tenant's, for a new
+// conversation without its agent or start, and for a total of an hour or day that has not begun.
 func (c *Catalog) Register(ctx context.Context, tenant string, b Batch) (Counts, error) {
 	if b.Len() > MaxBatch {
 		return Counts{}, domain.Errorf(domain.KindTooLarge, "a batch has at most %d lines", MaxBatch)

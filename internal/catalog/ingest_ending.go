@@ -37,8 +37,9 @@ func endingSQL(n int) string {
 	return `SELECT conversation_id FROM endings WHERE tenant = $1 AND conversation_id IN (` + db.Parameters(2, n) + `)`
 }
 
-// refuseEnding refuses the first line that names a conversation which is still being removed. It runs
-// after the conversations' rows are written, which waits for whoever removes them.
+// refuseEnding refuses the first line that names a conversation which is still being removed. It
+// runs after the conversations' rows are written, because writing them waits for whoever removes
+// them.
 func (r *registration) refuseEnding(ctx context.Context, b *Batch) error {
 	var some bool
 	err := r.tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM endings WHERE tenant = $1)`, r.tenant).Scan(&some)

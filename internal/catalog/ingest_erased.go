@@ -50,8 +50,8 @@ func without[T any](lines []Line[T], matches func(*T) bool) []Line[T] {
 	return slices.DeleteFunc(slices.Clone(lines), func(l Line[T]) bool { return matches(&l.Value) })
 }
 
-// refuseErasedKeys refuses the first line that names an object key of an erased recording. The audio
-// of such a key is never stored, so the line's recording would stay missing.
+// refuseErasedKeys refuses the first line that names an object key of an erased recording. The
+// audio of such a key is never stored, so the line's recording would stay missing.
 func (r *registration) refuseErasedKeys(ctx context.Context, b *Batch) error {
 	named := namedKeys(b.Recordings, b.Conversations)
 	gone, err := r.c.erased.Which(ctx, r.tx, r.tenant, erased.Object, slices.Collect(maps.Keys(named)))

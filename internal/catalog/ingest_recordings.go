@@ -79,8 +79,8 @@ func namedKeys(lines []Line[domain.Recording], conversations []Line[domain.Conve
 }
 
 // claimKeys inserts the rows of unknown keys and locks the others, in key order. Before that it
-// refuses keys that the tenant may not name because of key prefixes, after that keys whose bytes are
-// to be deleted.
+// refuses keys that the tenant may not name because of key prefixes. After that it refuses keys
+// whose bytes are to be deleted.
 func (r *registration) claimKeys(ctx context.Context, named map[string]namedKey) error {
 	keys := slices.Sorted(maps.Keys(named))
 	rows := make([][]any, 0, len(named))

@@ -23,9 +23,9 @@ type Reserved struct {
 }
 
 // ReserveUpload makes the tenant the owner of the key, before any byte of it is stored. Errors:
-// KindNotFound for an unknown tenant, KindForbidden for a closed one, KindInvalid for a key of another
-// tenant or one that the tenant may not name because of a key prefix, KindEnding for a key whose
-// former object is being deleted.
+// KindNotFound for an unknown tenant, KindForbidden for a closed one, KindEnding for a key whose
+// former object is being deleted. It is KindInvalid for a key of another tenant, and for one that
+// the tenant may not name because of a key prefix.
 func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserved, error) {
 	var out Reserved
 	err := c.db.Update(ctx, func(tx *db.Tx) error {
@@ -79,8 +79,8 @@ type Upload struct {
 	CRC32 uint32
 	New   bool // its bytes were written now; false if they were there before
 
-	// Since is that of its reservation. If the key's row was removed since then, the key's bytes may
-	// have been deleted after they were compared, also where there is a new row.
+	// Since is the Since of its reservation. If the key's row was removed after that, the key's
+	// bytes may have been deleted after they were compared, even if there is a new row.
 	Since int64
 
 	// SHA256 of the object, and the ETag that the object had; nil and "" where the stored bytes

@@ -50,8 +50,9 @@ func (c *Catalog) FormerEnd(ctx context.Context, tenant string, day domain.Day, 
 	return FormerEnd{}, nil
 }
 
-// Reopen gives a day another retention period, from now on. Archives that a hold retained are served
-// again; other expired hours that have recordings are built again. Errors: KindNotFound (tenant), KindInvalid (the day is not over).
+// Reopen gives a day another retention period, from now on. Archives that a hold retained are
+// served again. Other expired hours that have recordings are built again. Errors: KindNotFound
+// (tenant), KindInvalid (the day is not over).
 func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day, o audit.Origin) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
 		if err := holds.Share(ctx, tx, tenant); err != nil {

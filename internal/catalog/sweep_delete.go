@@ -24,10 +24,11 @@ type DoomedArchive struct {
 
 	// Unfinished says that the catalog knows of no publication. There is mostly no object then.
 	Unfinished bool
-	// KeepObject says that only an unfinished archive's uploads are aborted. An object under its key
-	// stays, and is reported by [Catalog.KeptObject]. Its day has not ended: if the catalog was
-	// restored from a backup, it may have lost the row of the publication. Or a hold covers it, or the
-	// store may lock it. An erasure deletes the object all the same: it has asked the holds.
+	// KeepObject says that only the uploads of an unfinished archive are aborted. The object under
+	// its key stays, and [Catalog.KeptObject] reports it. The reason is one of three. Its day has
+	// not ended, and a catalog that was restored from a backup may lack the row of the publication.
+	// A hold covers it. The store may lock it. An erasure deletes the object all the same, because
+	// it has asked the holds.
 	KeepObject bool
 }
 
@@ -97,9 +98,9 @@ func (c *Catalog) StartDeletion(ctx context.Context, d DoomedArchive) (bool, err
 }
 
 // Deleted reports that the bytes of a deleting archive were deleted, or that an unfinished one has
-// none. After the first time the archive is listed again a day later, because a slow writer may have
-// stored it again. After the second time its row is deleted. Repetitions, also of two sweepers, do
-// not shorten that day.
+// none. After the first report the archive is listed again a day later, because a slow writer may
+// have stored it again. After the second report its row is deleted. Repetitions do not shorten that
+// day, even with two sweepers.
 func (c *Catalog) Deleted(ctx context.Context, objectKey string) error {
 	const gone = ` AND (state = 'deleting' OR state = 'doomed' AND published_us IS NULL)`
 	return c.db.Update(ctx, func(tx *db.Tx) error {

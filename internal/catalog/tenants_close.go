@@ -97,8 +97,7 @@ func (c *Catalog) reopenOrClose(ctx context.Context, id, reason string, change f
 	})
 }
 
-// left is what a tenant can still have that keeps it from being deleted, with the queries that count
-// it.
+// left is what keeps a tenant from being deleted while it has any, with the queries that count it.
 func left() []struct{ one, many, query string } {
 	return []struct{ one, many, query string }{
 		{"active hold", "active holds", `SELECT count(*) FROM holds WHERE tenant = $1 AND released_us IS NULL`},

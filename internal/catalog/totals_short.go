@@ -13,8 +13,8 @@ import (
 const shortDaysSQL = `SELECT tenant, day FROM days WHERE short_us <= (SELECT now_us FROM catalog_clock) - CAST($1 AS BIGINT)
 	AND short_us IS NOT NULL AND told_short_us IS NULL AND expired_us IS NULL ORDER BY short_us LIMIT $2`
 
-// TellShort adds the event day.short for days that nothing but their totals kept from being complete
-// for at least grace: for at most limit days, the longest waiting first. It gives the days.
+// TellShort adds the event day.short for days that only their totals have kept from being complete,
+// for at least grace. It takes at most limit days, the longest waiting first, and gives them.
 func (c *Catalog) TellShort(ctx context.Context, grace time.Duration, limit int) ([]DayKey, error) {
 	keys, err := c.dayKeys(ctx, shortDaysSQL, grace.Microseconds(), limit)
 	if err != nil {

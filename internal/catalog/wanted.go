@@ -9,14 +9,14 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// raiseWanted raises the wanted counter of hours: fresh has the hour of each new recording, touched
-// the hour of each changed one, left the hour of each one that is not in it any more. An hour may be
-// named more than once, and is raised once. It must be the last step of a registering transaction
-// that locks days, hours or archives. The hours are locked in key order, so that two
-// registrations wait for each other instead of deadlocking. A planned hour gets a due time, unless
-// it has an earlier one. A failed hour does not wait for its next try, because the missing file may
-// have come. raiseWanted gives how many new recordings are too late: they are stored, but their
-// days are past retention or end before a build can finish.
+// raiseWanted raises the wanted counter of hours. fresh has the hour of each new recording, touched
+// the hour of each changed one, and left the hour that a recording has left. An hour that is named
+// more than once is raised once. It must be the last step of a registering transaction that locks
+// days, hours or archives. The hours are locked in key order, so that two registrations wait for
+// each other instead of deadlocking. A planned hour gets a due time, unless it has an earlier one.
+// A failed hour does not wait for its next try, because the missing file may have come. raiseWanted
+// gives how many new recordings are too late: they are stored, but their days are past retention or
+// end before a build can finish.
 func (c *Catalog) raiseWanted(ctx context.Context, tx *db.Tx, fresh, touched, left []domain.HourKey) (tooLate int, err error) {
 	raised := make([]hourChange, 0, len(fresh)+len(touched)+len(left))
 	for n, keys := range map[int][]domain.HourKey{1: fresh, 0: touched, -1: left} {

@@ -181,8 +181,8 @@ func (r *Reader) ExportMessages(ctx context.Context, w AgentQuery, after *Positi
 	if err != nil {
 		return page, err
 	}
-	// A conversation that has ended may have messages that are not removed yet. It is asked after the
-	// page is read, so that no page has half of them.
+	// A conversation that has ended may have messages that are not removed yet. The ended ones are
+	// read after the page, so that no page has half of such messages.
 	ended, err := db.Collect(ctx, r.db, db.Value[string], `SELECT conversation_id FROM endings WHERE tenant = $1`, w.Tenant)
 	if len(ended) > 0 {
 		page.Rows = slices.DeleteFunc(page.Rows, func(m ExportedMessage) bool { return slices.Contains(ended, m.ConversationID) })

@@ -12,8 +12,8 @@ const (
 // Retention is how long a day is kept.
 func Retention(days int) time.Duration { return time.Duration(days) * 24 * time.Hour }
 
-// Shortens says whether a source retention in days ends something that the one before keeps. 0 keeps
-// for ever.
+// Shortens says whether data ends earlier by the source retention after than by before. Both are in
+// days; 0 keeps data for ever.
 func Shortens(before, after int) bool { return after > 0 && (before == 0 || after < before) }
 
 // RetentionEnd is the instant from which a day is past retention: retentionDays × 24 h after

@@ -40,8 +40,9 @@ type VerifyOptions struct {
 	Since    string // a signed checkpoint that somebody kept; "" for none
 	Lost     int64  // leaves without a row that restores explain
 	Progress func(done, total int64)
-	// Objects bounds how many checkpoints are read from the bucket (5,000). They are spread over the
-	// whole log, and the newest is always one of them. All checkpoints of the catalog are compared.
+	// Objects bounds how many checkpoints are read from the bucket (5,000). They are spread over
+	// the whole log, and the newest is always one of them. All checkpoints of the catalog are
+	// compared.
 	Objects int64
 }
 

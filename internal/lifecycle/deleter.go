@@ -27,8 +27,8 @@ type DeleterConfig struct {
 	Interval time.Duration // between two passes (1 min)
 	Batch    int           // objects that a pass takes (200)
 	Parallel int           // requests to the store at once (8)
-	// OnRefused and OnChanged, when set, are told of each object that the store refused to delete, and
-	// of each that has other bytes, for metrics.
+	// OnRefused, when set, is called for each object that the store refused to delete, and
+	// OnChanged for each that has other bytes. Metrics count both.
 	OnRefused, OnChanged func()
 }
 

@@ -2,6 +2,6 @@
 // does. It deletes by exact keys, and only what the catalog has marked for deletion. The doctor and
 // the first start delete objects too: the ones that they have just made to try the store.
 //
-// Its sweeper deletes archives that are no longer served. It also checks that served archives are in
-// the store, and looks for recordings that were missing when their archive was built.
+// Its sweeper deletes archives that are no longer served. It also checks that served archives are
+// in the store, and looks for recordings that were missing when their archive was built.
 package lifecycle

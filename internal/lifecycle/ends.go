@@ -151,7 +151,8 @@ func (e *Ends) end(ctx context.Context, tenant string, ids []string, r *EndsRepo
 	return err
 }
 
-// goOn removes more of conversations that have ended already. A hold that came since keeps the rest.
+// goOn removes more of conversations that have ended already. A hold that came since then keeps the
+// rest.
 func (e *Ends) goOn(ctx context.Context, r *EndsReport) error {
 	type ending struct{ tenant, id string }
 	list, err := db.Collect(ctx, e.db, func(rows *sql.Rows) (n ending, err error) {

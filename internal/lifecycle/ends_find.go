@@ -13,12 +13,12 @@ import (
 
 const nowSQL = `(SELECT now_us FROM catalog_clock)`
 
-// endingTenantsSQL lists tenants after $1 whose conversations end by a source retention, at most $2.
+// endingTenantsSQL lists at most $2 tenants after $1 whose conversations end by a source retention.
 const endingTenantsSQL = `SELECT id FROM tenants WHERE source_retention_days > 0 AND id > $1
 	AND coalesce(ends_from_us, 0) <= ` + nowSQL + ` AND ` + clock.TrustedSQL + ` ORDER BY id LIMIT $2`
 
-// mayGoOnSQL is true for rows of endings whose rest may be removed: a hold that came since they ended
-// keeps the rest, and the clock is trusted.
+// mayGoOnSQL is true for rows of endings whose rest may be removed: no hold covers it by now, and
+// the clock is trusted.
 func mayGoOnSQL() string {
 	return `NOT ` + holds.ConversationSQL("endings.tenant", "endings.conversation_id") + ` AND ` + clock.TrustedSQL
 }
@@ -70,9 +70,9 @@ func scanCandidate(rows *sql.Rows) (c candidate, err error) {
 	return c, err
 }
 
-// lap is how far a tenant's conversations were looked at. Those that stay, because a hold covers them
-// for example, are looked at again in the next lap, and the ones that become old enough meanwhile in
-// this one, because they come last.
+// lap is how far a tenant's conversations were looked at. Some stay, for example because a hold
+// covers them. They are looked at again in the next lap. Those that become old enough meanwhile
+// come last, so this lap still looks at them.
 type lap struct {
 	begun     time.Time
 	seconds   int64  // the start of the conversation that was looked at last

@@ -10,7 +10,8 @@ import (
 	"github.com/callvault/callvault/internal/lifecycle"
 )
 
-// TestEndsDeleteOwnUploads: without a key prefix only what callvault wrote is deleted from the bucket.
+// TestEndsDeleteOwnUploads: without a key prefix only what callvault wrote is deleted from the
+// bucket.
 func TestEndsDeleteOwnUploads(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		own := f.whole("c-1").ObjectKey
@@ -53,8 +54,8 @@ func TestEndsDeleteUnderPrefix(t *testing.T) {
 	})
 }
 
-// TestEndsSharedObjects: an object goes when the last of those that name it ends, and a conversation's
-// former recording goes with it.
+// TestEndsSharedObjects: an object goes when the last of those that name it ends, and a
+// conversation's former recording goes with it.
 func TestEndsSharedObjects(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		rec := f.whole("c-1")
@@ -90,8 +91,8 @@ func TestEndsSharedObjects(t *testing.T) {
 	})
 }
 
-// TestEndsInSteps: a conversation with more than one transaction removes is gone for readers at once,
-// can't be named before its rest is removed, and can be afterwards.
+// TestEndsInSteps: a conversation has more than one transaction removes. It is gone for readers at
+// once. It can't be named before its rest is removed, and can be afterwards.
 func TestEndsInSteps(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		var recs []domain.Recording
@@ -178,9 +179,9 @@ func TestDeleterKeepsNewBytes(t *testing.T) {
 	})
 }
 
-// TestUploadBesideEnd has an upload begin before its recording ends. It is never acknowledged without
-// its bytes: neither while the key is queued, nor after its bytes were deleted, nor when another upload
-// has reserved the key anew by then.
+// TestUploadBesideEnd has an upload begin before its recording ends. It is never acknowledged
+// without its bytes: not while the key is queued, not after its bytes were deleted, and not when
+// another upload has reserved the key since.
 func TestUploadBesideEnd(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		for order, meanwhile := range map[string]func(key string){

@@ -21,8 +21,8 @@ type sight struct {
 	info         objstore.Info
 }
 
-// look looks up the objects that conversations name, at most e.cfg.Most recordings. It leaves out the
-// conversations with an object that the store does not let be looked up.
+// look looks up the objects that conversations name, for at most e.cfg.Most recordings. It leaves
+// out conversations with an object that the store refuses to tell about.
 func (e *Ends) look(ctx context.Context, tenant string, ids []string, r *EndsReport) (map[string]sight, []string, error) {
 	seen, err := e.named(ctx, tenant, ids)
 	if err != nil {
@@ -95,8 +95,8 @@ func (e *Ends) named(ctx context.Context, tenant string, ids []string) (map[stri
 	return seen, db.Each(ctx, e.db, note, recordingsOfSQL(len(ids)), append(args, e.cfg.Most)...)
 }
 
-// recordingsOfSQL gives the recordings of n conversations of tenant $1, at most as the last parameter
-// says.
+// recordingsOfSQL gives the recordings of n conversations of tenant $1. The last parameter is the
+// most that it gives.
 func recordingsOfSQL(n int) string {
 	return `SELECT object_key, conversation_id, day FROM recordings WHERE conversation_id IN (` + db.Parameters(2, n) + `) AND tenant = $1 LIMIT ` + db.Parameters(2+n, 1)
 }

@@ -13,8 +13,8 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// sources are 30,000 conversations of one tenant, a tenth of which have ended, with two messages and
-// a recording each.
+// sources are 30,000 conversations of one tenant, a tenth of which have ended, with two messages
+// and a recording each.
 const sources = `
 INSERT INTO tenants (id, name, recordings, export, retention_days, day_limit, download_limit, created_us, source_retention_days)
 	VALUES ('big', '', TRUE, TRUE, 3, 5, 5, 0, 100);

@@ -18,9 +18,9 @@ import (
 	"github.com/callvault/callvault/internal/lifecycle"
 )
 
-// TestEndsRace ends conversations by two workers that are stopped at random moments, while their lines
-// and audio come again and holds come and go. Each conversation is whole or gone, what is acknowledged
-// has its bytes, and what was held all the time is there.
+// TestEndsRace ends conversations by two workers that are stopped at random moments. Meanwhile
+// their lines and audio come again, and holds come and go. Each conversation is whole or gone, what
+// is acknowledged has its bytes, and what was held all the time is there.
 func TestEndsRace(t *testing.T) {
 	const conversations = 12
 	onBoth(t, func(f *fixture) {

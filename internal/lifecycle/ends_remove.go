@@ -13,7 +13,8 @@ import (
 	"github.com/callvault/callvault/internal/db"
 )
 
-// ActionEnd is the audit log's action of conversations that ended by their tenant's source retention.
+// ActionEnd is the audit log's action of conversations that ended by their tenant's source
+// retention.
 const ActionEnd = "conversation.end"
 
 // removed counts what one transaction has removed.
@@ -64,8 +65,8 @@ type removal struct {
 	free  []string             // keys that nothing names any more
 }
 
-// remove removes what conversations have, as far as it was looked up: at most e.cfg.Most recordings,
-// and as many messages. What has more is noted as ending.
+// remove removes what conversations have, as far as it was looked up: at most e.cfg.Most
+// recordings, and as many messages. What has more is noted as ending.
 func (e *Ends) remove(ctx context.Context, tx *db.Tx, tenant string, ids []string, seen map[string]sight) (removed, error) {
 	r := &removal{tx: tx, tenant: tenant, ids: ids, seen: seen, most: e.cfg.Most, cause: deletions.CauseRetention, sums: map[string][]byte{}}
 	at, err := clock.Now(ctx, tx)
@@ -115,8 +116,8 @@ func (r *removal) keys() []string {
 	return keys
 }
 
-// lockObjects locks the keys' rows in key order, as whoever names them does. The statements after it
-// see who named them before.
+// lockObjects locks the keys' rows in key order, as every transaction that names keys does. The
+// statements after it see which rows named the keys before.
 func (r *removal) lockObjects(ctx context.Context) error {
 	if !r.tx.Postgres() {
 		return nil
@@ -261,8 +262,8 @@ func unnamedSQL(n int) string {
 		AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.recording_key = o.key AND c.tenant = o.tenant)`
 }
 
-// dropObjects removes the rows of keys that nothing names any more, and queues those of their objects
-// that are callvault's to delete.
+// dropObjects removes the rows of keys that nothing names any more. Objects that are callvault's to
+// delete are queued for that.
 func (r *removal) dropObjects(ctx context.Context, prefix string, at int64) error {
 	for keys := range slices.Chunk(r.keys(), idChunk) {
 		free, err := db.Collect(ctx, r.tx, scanUpload, unnamedSQL(len(keys)), append([]any{r.tenant}, db.Texts(keys)...)...)

@@ -13,13 +13,13 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// ActionUploadEnd is the audit log's action of uploads that no line ever named and that ended by their
-// tenant's source retention.
+// ActionUploadEnd is the audit log's action of uploads that no line ever named and that ended by
+// their tenant's source retention.
 const ActionUploadEnd = "upload.end"
 
-// unnamedUploadsSQL reads keys of tenant $1 after $2 that no recording has named, at most $3, and says
-// which of them end: no conversation names them, they were first named before the source retention,
-// and no hold covers the day of that.
+// unnamedUploadsSQL reads at most $3 keys of tenant $1 after $2 that no recording has named. It
+// says which of them end: no conversation names them, they were first named longer ago than the
+// source retention, and no hold covers the day of that.
 func unnamedUploadsSQL(postgres bool) string {
 	return `SELECT o.key, CASE WHEN ` + uploadEndsSQL(postgres) + ` THEN 1 ELSE 0 END FROM objects o JOIN tenants t ON t.id = $1
 		WHERE o.tenant = $1 AND o.day IS NULL AND o.key > $2 ORDER BY o.key LIMIT $3`
@@ -36,8 +36,8 @@ func uploadEndsSQL(postgres bool) string {
 		AND NOT ` + holds.DaySQL("o.tenant", day) + ` AND ` + clock.TrustedSQL
 }
 
-// endUploads ends uploads of a tenant that no line has named. It walks them by their keys, a page in
-// each pass. Rows of programs that did not note when a key was named count from now on.
+// endUploads ends uploads of a tenant that no line has named. It walks them by their keys, a page
+// in each pass. A former program did not note when a key was named. Such a key counts as named now.
 func (e *Ends) endUploads(ctx context.Context, tenant string, l *lap) error {
 	var ending []string
 	n := 0

@@ -15,16 +15,16 @@ import (
 const (
 	// leastLock is how far ahead of this host's clock a lock is set at least.
 	leastLock = time.Hour
-	// A held archive that is not served is locked for the next heldLock, and again when only heldLeast of that is
-	// left: nobody knows when a hold ends.
+	// A held archive that is not served is locked for the next heldLock, because nobody knows when
+	// a hold ends. It is locked again when only heldLeast of that is left.
 	heldLock  = 8 * 24 * time.Hour
 	heldLeast = 7 * 24 * time.Hour
 )
 
-// lockServed locks a served archive that the store does not lock until its day has ended, and stores
-// what the store says of it. It learns the version of an archive that was written by a former
-// program, or before the bucket kept versions. It says whether it set a lock. A refusal is no error:
-// the next check tries again, and the catalog counts the archive meanwhile.
+// lockServed locks a served archive that the store does not lock until its day has ended, and
+// stores what the store says of it. It learns the version of an archive that was written by a
+// former program, or before the bucket kept versions. It says whether it set a lock. A refusal is
+// no error: the next check tries again, and the catalog counts the archive meanwhile.
 func (s *Sweeper) lockServed(ctx context.Context, a catalog.ServedArchive, info objstore.Info) (bool, error) {
 	version := a.VersionID
 	if version == "" && info.ETag == a.ETag {

@@ -8,8 +8,8 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// EnsureBuckets makes the buckets that are missing: with Config.Lock the archives bucket with object
-// lock.
+// EnsureBuckets makes the buckets that are missing. With Config.Lock the archives bucket gets
+// object lock.
 func (s *Store) EnsureBuckets(ctx context.Context) error {
 	for _, b := range []*Bucket{s.recordings, s.archives} {
 		if err := b.ensure(ctx); err != nil {

@@ -84,8 +84,9 @@ func LockOf(err error) (lock Lock, ok bool) {
 	return Lock{}, false
 }
 
-// refusedByLock adds the lock to a refusal to delete a version, where one is the reason. Stores
-// refuse it in different words (AWS: AccessDenied, MinIO: InvalidRequest), so the lock is asked for.
+// refusedByLock adds the lock to a refusal to delete a version, if a lock is the reason. It asks
+// for the lock, because stores refuse in different words (AWS: AccessDenied, MinIO:
+// InvalidRequest).
 func (b *Bucket) refusedByLock(ctx context.Context, key, version string, err error) error {
 	if !Refused(err) {
 		return err

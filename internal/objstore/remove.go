@@ -78,8 +78,8 @@ func (b *Bucket) remove(ctx context.Context, key string, one func(ctx context.Co
 	return domain.Errorf(domain.KindUnavailable, "remove %s/%s: somebody keeps writing new versions of it", b.name, key)
 }
 
-// Exists says whether there are bytes under a key, also those of a version that is not the newest or
-// lies below a delete marker. Error: unavailable.
+// Exists says whether there are bytes under a key, also those of a version that is not the newest
+// or lies below a delete marker. Error: unavailable.
 func (b *Bucket) Exists(ctx context.Context, key string) (bool, error) {
 	kept, err := b.keepsVersions(ctx)
 	if err != nil {
@@ -96,8 +96,8 @@ func (b *Bucket) Exists(ctx context.Context, key string) (bool, error) {
 	return err == nil, err
 }
 
-// removeVersion deletes one version; with an empty id the object. Of what is locked [LockOf] tells by
-// the error.
+// removeVersion deletes one version, or with an empty id the object. [LockOf] tells from the error
+// until when a version is locked.
 func (b *Bucket) removeVersion(ctx context.Context, key, id string) error {
 	err := b.removeBy(ctx, key, minio.RemoveObjectOptions{VersionID: id})
 	return b.refusedByLock(ctx, key, id, err)

@@ -42,8 +42,8 @@ type Config struct {
 	Recordings     string // bucket
 	Archives       string // bucket
 
-	// Lock is how archives are locked. With it EnsureBuckets makes the archives bucket with object lock,
-	// and Try tries the lock. What is locked, and until when, is said by whoever writes.
+	// Lock is how archives are locked. With it EnsureBuckets makes the archives bucket with object
+	// lock, and Try tries the lock. Each write says whether its object is locked, and until when.
 	Lock LockMode
 
 	// StallTimeout ends a request over which no byte has come or gone for so

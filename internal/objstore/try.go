@@ -34,10 +34,10 @@ type trial struct {
 
 // Try finds out what the bucket can do, with probes that it removes again. Their keys begin with
 // dir, which ends with a slash. With write false it writes nothing. One probe stays in a bucket
-// where nothing can be deleted, and another one, for a minute at least, where a lock is tried: in the
-// archives bucket with Config.Lock. The result says what the bucket lacks. An error, unavailable or
-// interrupted, means that the store could not be asked. From then on the Store sends no checksums
-// if the store does not take them.
+// where nothing can be deleted. With Config.Lock a locked probe stays in the archives bucket for a
+// minute at least. The result says what the bucket lacks. An error, unavailable or interrupted,
+// means that the store could not be asked. From then on the Store sends no checksums if the store
+// does not take them.
 func (b *Bucket) Try(ctx context.Context, dir string, write bool) ([]domain.Capability, error) {
 	t := &trial{Bucket: b, dir: dir, data: []byte(rand.Text())}
 	defer t.clean(ctx)

@@ -48,8 +48,8 @@ func Recorded(t time.Time) time.Time {
 	return fromDOS(dosTime(t))
 }
 
-// ParseTime returns what Recorded gave for the time of an entry, by the fields and the extra field of
-// one of its headers. For what no archive has it returns any time.
+// ParseTime returns what Recorded gave for the time of an entry, by the fields and the extra field
+// of one of its headers. For fields that no archive has the time means nothing.
 func ParseTime(clock, date uint16, extra []byte) time.Time {
 	for len(extra) >= 4 {
 		id, n := binary.LittleEndian.Uint16(extra), int(binary.LittleEndian.Uint16(extra[2:]))

@@ -31,8 +31,8 @@ func (t *turn) readArchives(ctx context.Context) (end bool, err error) {
 	return len(list) < t.cfg.Batch, nil
 }
 
-// checkArchive reads an archive and reports what is wrong with it, or right again. It gives how many
-// bytes it read. Its error is an outage.
+// checkArchive reads an archive and reports what is wrong with it, or right again. It gives how
+// many bytes it read. Its error is an outage.
 func (t *turn) checkArchive(ctx context.Context, a catalog.PatrolArchive) (int64, error) {
 	at := &archiveReader{ctx: ctx, bucket: t.archives, archive: a, limiter: t.limiter}
 	report, err := verify.Reader(ctx, at, a.Size)

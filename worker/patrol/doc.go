@@ -1,10 +1,10 @@
 // Package patrol re-reads every recording and every archive in the object store within a number of
 // days, and reports what changed or went.
 //
-// A round of each kind goes through the catalog in the order of its keys. Its position and the claim
-// to go on are in the catalog, so several workers share a round and a restart continues it. The rate
-// of reading follows from the bytes of the round. Memory is bounded: recordings are hashed as they
-// come, and of an archive two pieces are kept.
+// A round of each kind goes through the catalog in the order of its keys. Its position and the
+// claim to go on are in the catalog. So several workers share a round, and a restart continues it.
+// The rate of reading follows from the bytes of the round. Memory is bounded: recordings are hashed
+// as they come, and of an archive two pieces are kept.
 //
 // Only what the store says of one object counts as a fault of it: no such key, unreadable, or other
 // bytes. Every other error is an outage, after which the round goes on where it was.

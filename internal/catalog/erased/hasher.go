@@ -14,8 +14,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// Purpose is the purpose of the hashes' key in the table of keys. The key is never replaced, because
-// nobody could make the same hashes again.
+// Purpose is the purpose of the hashes' key in the table of keys. The key is never replaced,
+// because nobody could make the same hashes again.
 const Purpose = "erasure"
 
 // Kind is a kind of id.

@@ -27,8 +27,8 @@ func ConversationNameSQL(tenant, conversation string) string {
 	return name(tenant, conversationOf(conversation))
 }
 
-// HourSQL is true while a hold covers what an hour's archive has: one over all, one over its day, or
-// one that lists a conversation with a recording in that hour.
+// HourSQL is true while a hold covers what an hour's archive has. Such a hold covers everything,
+// the hour's day, or a conversation with a recording in that hour.
 func HourSQL(tenant, day, hour string) string {
 	return exists(tenant, dayOf(day, ` AND r_.hour = `+hour))
 }
@@ -89,8 +89,8 @@ func Share(ctx context.Context, tx *db.Tx, tenant string) error {
 	return err
 }
 
-// Exclude locks a tenant's row for a transaction that creates or releases a hold: it waits for those
-// that have called [Share]. Error: KindNotFound for an unknown tenant.
+// Exclude locks a tenant's row for a transaction that creates or releases a hold. It waits for
+// transactions that have called [Share]. Error: KindNotFound for an unknown tenant.
 func Exclude(ctx context.Context, tx *db.Tx, tenant string) error {
 	known, err := db.Affected(tx.ExecContext(ctx, `UPDATE tenants SET name = name WHERE id = $1`, tenant))
 	if err == nil && !known {

@@ -194,8 +194,9 @@ func Create(ctx context.Context, tx *db.Tx, o Order, by audit.Origin) (h Hold, u
 		From: o.From, To: o.To, Conversations: o.Conversations, Origin: by})
 }
 
-// Release ends an active hold, with its line in the audit log. It gives the time in microseconds
-// until which the hold covers all the same. The transaction has called [Exclude]. Errors: KindInvalid without a reason, KindNotFound.
+// Release ends an active hold, with its line in the audit log. The hold still protects what it
+// covers until the given time, in microseconds. The transaction has called [Exclude]. Errors:
+// KindInvalid without a reason, KindNotFound.
 func Release(ctx context.Context, tx *db.Tx, tenant, name, reason string, by audit.Origin) (h Hold, until int64, err error) {
 	if err := checkReason(reason); err != nil {
 		return h, 0, err

@@ -42,8 +42,8 @@ func (b *Bucket) Remove(ctx context.Context, key string) error {
 	return b.removeIf(ctx, key, func(*os.File, *info) error { return nil })
 }
 
-// removeIf is Remove, unless check refuses the object. check gets the locked file and its side file's
-// content, nil for none.
+// removeIf is Remove, unless check refuses the object. check gets the locked file and its side
+// file's content, nil for none.
 func (b *Bucket) removeIf(ctx context.Context, key string, check func(*os.File, *info) error) error {
 	return b.onKey(ctx, call{"delete", "remove", key}, func(name string) error {
 		folder, err := b.root.Open(path.Dir(name))

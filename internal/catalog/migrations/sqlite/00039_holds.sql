@@ -1,6 +1,6 @@
 -- +goose Up
--- Legal holds: while one is active, nothing that it covers is deleted. A released hold covers for one
--- more day. Rows stay.
+-- Legal holds. While one is active, nothing that it covers is deleted. A released hold still
+-- protects what it covers for one day. Rows stay.
 CREATE TABLE holds (
     id             TEXT PRIMARY KEY,
     tenant         TEXT NOT NULL,
