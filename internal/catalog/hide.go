@@ -3,8 +3,10 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"slices"
 
+	"github.com/callvault/callvault/internal/catalog/holds"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -67,6 +69,25 @@ func HoursWith(ctx context.Context, tx *db.Tx, tenant, conversation string) ([]d
 	return slices.Compact(keys), nil
 }
 
+// ProtectingHold gives the name of a hold that protects an archive which HideHours would doom in one of
+// these hours of a tenant; "" for none. The served archive of an open day is not one of them, unless
+// it has a recording that moved away: the next revision takes from it what a hold covers.
+func ProtectingHold(ctx context.Context, tx *db.Tx, keys []domain.HourKey) (hold string, err error) {
+	for _, k := range keys {
+		err := tx.QueryRowContext(ctx, protectingHoldSQL(), k.Tenant, k.Day, k.Hour).Scan(db.OrZero(&hold))
+		if err != nil || hold != "" {
+			return hold, err
+		}
+	}
+	return "", nil
+}
+
+func protectingHoldSQL() string {
+	return `SELECT min(` + holds.HourNameSQL("archives.tenant", "archives.day", "archives.hour") + `) FROM archives
+		WHERE tenant = $1 AND day = $2 AND hour = $3 AND (state IN ('superseded', 'retained', 'doomed') OR state = 'published' AND parted)
+		AND ` + protectedSQL()
+}
+
 // HideHours takes away what hours of one tenant serve, in the transaction that removes recordings
 // of them. Running builds lose their claims, planned hours are due, and tenants see them pending.
 // The served archive stays until the hour is built again. All other archives of the hours are
@@ -110,6 +131,9 @@ func hideDay(ctx context.Context, tx *db.Tx, keys []domain.HourKey) (hidden []Hi
 			return nil, err
 		}
 		for _, a := range some {
+			if err := forgetMissing(ctx, tx, a); err != nil {
+				return nil, err
+			}
 			if _, err := tx.ExecContext(ctx, `DELETE FROM archive_sessions WHERE object_key = $1`, a.ObjectKey); err != nil {
 				return nil, err
 			}
@@ -132,15 +156,49 @@ const hideHourSQL = `UPDATE hours SET last_error = NULL, counted = -1, token = N
 	WHERE tenant = $1 AND day = $2 AND hour = $3`
 
 // hideArchivesSQL hides the served archive and dooms the others. Bytes that were deleted once keep
-// the time of their second deletion. No list of missing files stays, because it names recordings.
-const hideArchivesSQL = `UPDATE archives SET missing = '[]', cause = 'erasure',
+// the time of their second deletion.
+const hideArchivesSQL = `UPDATE archives SET cause = 'erasure',
 	state = CASE state WHEN 'published' THEN 'hidden' WHEN 'hidden' THEN 'hidden' WHEN 'deleting' THEN 'deleting' ELSE 'doomed' END,
 	delete_after_us = CASE WHEN state IN ('published', 'hidden') THEN NULL WHEN deletions > 0 OR state = 'deleting' THEN delete_after_us ELSE CAST($4 AS BIGINT) END
 	WHERE tenant = $1 AND day = $2 AND hour = $3
 	RETURNING object_key, size, manifest_sha256`
 
-// DoomHidden dooms hidden archives whose hours do not need them any more: the hour has another
-// revision or no data, or its day has ended. It says how many.
+// forgetMissing takes recordings that are erased off the list of those that an archive lacks. The
+// others stay, to be compared with what the next revision lacks.
+func forgetMissing(ctx context.Context, tx *db.Tx, a HiddenArchive) error {
+	var text string
+	var list []MissingFile
+	if err := tx.QueryRowContext(ctx, `SELECT missing FROM archives WHERE object_key = $1`, a.ObjectKey).Scan(&text); err != nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) == 0 {
+		return err
+	}
+	known := map[string]bool{}
+	for some := range slices.Chunk(list, idChunk) {
+		args := []any{a.Tenant}
+		for _, f := range some {
+			args = append(args, f.ObjectKey)
+		}
+		keys, err := db.Collect(ctx, tx, db.Value[string], `SELECT object_key FROM recordings WHERE tenant = $1 AND object_key IN (`+db.Parameters(2, len(some))+`)`, args...)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			known[key] = true
+		}
+	}
+	left, err := json.Marshal(slices.DeleteFunc(list, func(f MissingFile) bool { return !known[f.ObjectKey] }))
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE archives SET missing = $2 WHERE object_key = $1`, a.ObjectKey, string(left))
+	return err
+}
+
+// DoomHidden dooms hidden archives that nothing needs any more: their hours have another revision or
+// no data, or their days have ended. One that has a held recording as no other revision has it stays
+// hidden. It says how many.
 func (c *Catalog) DoomHidden(ctx context.Context, limit int) (int, error) {
 	type row struct {
 		domain.HourKey
@@ -149,18 +207,21 @@ func (c *Catalog) DoomHidden(ctx context.Context, limit int) (int, error) {
 	rows, err := db.Collect(ctx, c.db, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(&r.Tenant, &r.Day, &r.Hour, &r.objectKey)
 		return r, err
-	}, hiddenSQL, limit)
+	}, hiddenSQL(), limit)
 	if err != nil {
 		return 0, err
 	}
 	doomed, err := changeEach(rows, func(r row) (done bool, err error) {
 		err = c.db.Update(ctx, func(tx *db.Tx) error {
+			if err := holds.Share(ctx, tx, r.Tenant); err != nil {
+				return err
+			}
 			d, err := lockOpenDay(ctx, tx, r.Tenant, r.Day)
 			if err != nil {
 				return err
 			}
 			done, err = db.Affected(tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', cause = 'erasure', delete_after_us = $2
-				WHERE object_key = $1 AND state = 'hidden' AND `+unneededSQL, r.objectKey, d.at))
+				WHERE object_key = $1 AND state = 'hidden' AND NOT `+neededSQL(), r.objectKey, d.at))
 			return err
 		})
 		return done, err
@@ -168,14 +229,26 @@ func (c *Catalog) DoomHidden(ctx context.Context, limit int) (int, error) {
 	return len(doomed), err
 }
 
-// unneededSQL is true for archives whose hour waits for no build.
-const unneededSQL = `NOT EXISTS (SELECT 1 FROM hours h WHERE h.tenant = archives.tenant AND h.day = archives.day AND h.hour = archives.hour
-	AND h.state IN ('pending', 'failed'))`
+// neededSQL is true for hidden archives that must stay: their hour waits for a build, or a hold covers
+// a recording of the hour, and no newer revision stands for them.
+func neededSQL() string {
+	return `(EXISTS (SELECT 1 FROM hours h WHERE h.tenant = archives.tenant AND h.day = archives.day AND h.hour = archives.hour AND h.state IN ('pending', 'failed'))
+		OR EXISTS (SELECT 1 FROM recordings r WHERE r.tenant = archives.tenant AND r.day = archives.day AND r.hour = archives.hour) AND ` + heldRevisionSQL() + `)`
+}
+
+// HidingHoldSQL gives the name of a hold because of which an archive stays hidden; NULL while its
+// hour waits for a build.
+func HidingHoldSQL() string {
+	return `CASE WHEN NOT EXISTS (SELECT 1 FROM hours h WHERE h.tenant = archives.tenant AND h.day = archives.day AND h.hour = archives.hour
+		AND h.state IN ('pending', 'failed')) THEN ` + holds.HourNameSQL("archives.tenant", "archives.day", "archives.hour") + ` END`
+}
 
 // hiddenSQL starts from the objects of open erasures, which are few.
-const hiddenSQL = `SELECT archives.tenant, archives.day, archives.hour, archives.object_key FROM archives
-	WHERE archives.object_key IN (SELECT o.key FROM erasures e JOIN erasure_objects o ON o.erasure = e.id AND o.archive WHERE e.proven_us IS NULL)
-	AND archives.state = 'hidden' AND ` + unneededSQL + ` LIMIT $1`
+func hiddenSQL() string {
+	return `SELECT archives.tenant, archives.day, archives.hour, archives.object_key FROM archives
+		WHERE archives.object_key IN (SELECT o.key FROM erasures e JOIN erasure_objects o ON o.erasure = e.id AND o.archive WHERE e.proven_us IS NULL)
+		AND archives.state = 'hidden' AND NOT ` + neededSQL() + ` LIMIT $1`
+}
 
 // formerArchive reads the archive that an erasure has hidden from a claimed hour, or else the one
 // that the patrol found broken. It gives nil for none. Of a broken one too a build takes only what

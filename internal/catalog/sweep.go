@@ -16,11 +16,15 @@ import (
 // have. A revision that lacks recordings stands for a former one only if that one lacks the same.
 // Erasures ask the holds before they doom.
 func protectedSQL() string {
-	return `(archives.published_us IS NOT NULL AND archives.deletions = 0 AND coalesce(archives.cause, '') <> 'erasure'
-		AND ` + holds.HourSQL("archives.tenant", "archives.day", "archives.hour") + `
+	return `(archives.published_us IS NOT NULL AND archives.deletions = 0 AND coalesce(archives.cause, '') <> 'erasure' AND ` + heldRevisionSQL() + `)`
+}
+
+// heldRevisionSQL is true for archives of a held hour that no newer revision stands for.
+func heldRevisionSQL() string {
+	return holds.HourSQL("archives.tenant", "archives.day", "archives.hour") + `
 		AND (archives.parted OR NOT EXISTS (SELECT 1 FROM archives n_ WHERE n_.tenant = archives.tenant AND n_.day = archives.day
 			AND n_.hour = archives.hour AND n_.revision > archives.revision AND n_.state IN ('published', 'retained')
-			AND (n_.missing_count = 0 OR n_.missing = archives.missing))))`
+			AND (n_.missing_count = 0 OR n_.missing = archives.missing)))`
 }
 
 // keptStateSQL is the state of a protected archive that is not served: retained once its day has

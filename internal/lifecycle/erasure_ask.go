@@ -109,9 +109,8 @@ func countErased(ctx context.Context, tx *db.Tx, r ErasureRequest) (n ErasureCou
 	return n, nil
 }
 
-// refuse refuses an erasure of what is unknown, and of what a hold covers in part. It also refuses
-// one of an archive of an ended day that a hold on another conversation retains: nothing could be
-// built in its place.
+// refuse refuses an erasure of what is unknown, and of what a hold covers in part. That is also an
+// archive that would go, and that a hold on another conversation protects.
 func (e *Eraser) refuse(ctx context.Context, tx *db.Tx, r ErasureRequest) error {
 	if _, err := e.catalog.Tenant(ctx, r.Tenant); err != nil {
 		return err
@@ -126,18 +125,22 @@ func (e *Eraser) refuse(ctx context.Context, tx *db.Tx, r ErasureRequest) error 
 		if len(known) < len(ids) {
 			return e.unknown(ctx, tx, r.Tenant, slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(known, id) }))
 		}
-		for _, held := range []string{
-			`SELECT min(` + holds.ConversationNameSQL("c.tenant", "c.id") + `) FROM conversations c WHERE c.tenant = $1 AND c.id IN ` + in,
-			`SELECT min(` + holds.DayNameSQL("a.tenant", "a.day") + `) FROM archives a JOIN recordings r ON r.tenant = a.tenant AND r.day = a.day AND r.hour = a.hour
-				WHERE a.state = 'retained' AND r.conversation_id IN ` + in + ` AND r.tenant = $1`,
-		} {
-			var name string
-			if err := tx.QueryRowContext(ctx, held, args...).Scan(db.OrZero(&name)); err != nil {
+		var hold string
+		err = tx.QueryRowContext(ctx, `SELECT min(`+holds.ConversationNameSQL("c.tenant", "c.id")+`) FROM conversations c WHERE c.tenant = $1 AND c.id IN `+in, args...).Scan(db.OrZero(&hold))
+		if err != nil {
+			return err
+		}
+		for i := 0; i < len(ids) && hold == ""; i++ {
+			hours, err := catalog.HoursWith(ctx, tx, r.Tenant, ids[i])
+			if err != nil {
 				return err
 			}
-			if name != "" {
-				return domain.Errorf(domain.KindConflict, "the hold %s covers a part of this; nothing is erased. A hold that was released covers for one more day", name)
+			if hold, err = catalog.ProtectingHold(ctx, tx, hours); err != nil {
+				return err
 			}
+		}
+		if hold != "" {
+			return domain.Errorf(domain.KindConflict, "the hold %s covers a part of this; nothing is erased. A hold that was released covers for one more day", hold)
 		}
 	}
 	return nil

@@ -50,8 +50,7 @@ func eraseOnBoth(t *testing.T, test func(e *erasing)) {
 // extend gives a fixture archives in MinIO.
 func extend(f *fixture, cfg objstore.Config) *erasing {
 	f.Helper()
-	_, err := f.c.AddSigningKeys(f.ctx, []catalog.SigningKey{{ID: "k", Purpose: "erasure", Algorithm: "HS256", Material: []byte("key of erasures")}}, time.Hour)
-	f.must(err)
+	f.addErasureKey()
 	store := objstoretest.Open(f, cfg)
 	f.bucket = store.Recordings()
 	f.restart()
@@ -60,6 +59,13 @@ func extend(f *fixture, cfg objstore.Config) *erasing {
 		build:   worker.NewBuilder(worker.Config{Name: "w", Lock: cfg.Lock, Archive: archiver.Config{Tries: 2, Backoff: time.Millisecond}}, f.c, f.bucket, store.Archives(), time.Now, log),
 		sweeper: lifecycle.NewSweeper(lifecycle.SweepConfig{}, f.c, f.bucket, store.Archives(), time.Now, log),
 		eraser:  lifecycle.NewEraser(f.c, f.bucket, store.Archives(), keyPrefix, time.Now, log)}
+}
+
+// addErasureKey adds the key of the sums that keep out what was erased.
+func (f *fixture) addErasureKey() {
+	f.Helper()
+	_, err := f.c.AddSigningKeys(f.ctx, []catalog.SigningKey{{ID: "k", Purpose: "erasure", Algorithm: "HS256", Material: []byte("key of erasures")}}, time.Hour)
+	f.must(err)
 }
 
 func (e *erasing) plan() {
@@ -81,16 +87,21 @@ func (e *erasing) ask(reason string, conversations ...string) (lifecycle.Erasure
 	return e.eraser.Ask(e.ctx, lifecycle.ErasureRequest{Tenant: tenant, Conversations: conversations, Reason: reason, Origin: audit.Origin{Actor: "admin"}})
 }
 
+// step runs once what workers run.
+func (e *erasing) step() {
+	e.Helper()
+	e.buildAll()
+	e.must(e.eraser.Step(e.ctx))
+	_, err := e.sweeper.Sweep(e.ctx)
+	e.must(err)
+	e.deleteBytes()
+}
+
 // finish runs what workers run until an erasure is proven.
 func (e *erasing) finish(id string) lifecycle.Erasure {
 	e.Helper()
 	for range 6 {
-		e.buildAll()
-		e.must(e.eraser.Step(e.ctx))
-		_, err := e.sweeper.Sweep(e.ctx)
-		e.must(err)
-		_, err = e.delete.Sweep(e.ctx)
-		e.must(err)
+		e.step()
 		x, err := e.eraser.Status(e.ctx, tenant, id)
 		e.must(err)
 		if x.State == lifecycle.ErasureProven {

@@ -85,15 +85,20 @@ func (h *hiding) run(ctx context.Context, tx *db.Tx) (done bool, err error) {
 		x.Tenant, h.conversation).Scan(db.OrZero(&hold), db.OrZero(&prefix)); err != nil {
 		return false, err
 	}
+	hours, err := catalog.HoursWith(ctx, tx, x.Tenant, h.conversation)
+	if err != nil {
+		return false, err
+	}
+	if hold == "" {
+		if hold, err = catalog.ProtectingHold(ctx, tx, hours); err != nil {
+			return false, err
+		}
+	}
 	if hold != "" {
 		_, err := tx.ExecContext(ctx, `UPDATE erasures SET blocked = $2 WHERE id = $1`, x.ID, hold)
 		return false, err
 	}
 	at, err := clock.Now(ctx, tx)
-	if err != nil {
-		return false, err
-	}
-	hours, err := catalog.HoursWith(ctx, tx, x.Tenant, h.conversation)
 	if err != nil {
 		return false, err
 	}
@@ -238,12 +243,16 @@ func scanHours(tenant string) func(rows *sql.Rows) (domain.HourKey, error) {
 	}
 }
 
-// awaitRebuilt waits until no archive of the erasure is needed for a rebuild. Then it deletes objects
-// of its hours that the catalog knows nothing of.
+// awaitRebuilt waits until no archive of the erasure is needed for a rebuild, or is the only one that
+// has what a hold covers. Then it deletes objects of its hours that the catalog knows nothing of.
 func (e *Eraser) awaitRebuilt(ctx context.Context, x Erasure) (next string, err error) {
 	var needed int
-	err = e.db.QueryRowContext(ctx, `SELECT count(*) FROM erasure_objects o JOIN archives a ON a.object_key = o.key
-		WHERE o.erasure = $1 AND o.archive AND a.state = 'hidden'`, x.ID).Scan(&needed)
+	var hold string
+	err = e.db.QueryRowContext(ctx, `SELECT count(*), min(`+catalog.HidingHoldSQL()+`) FROM erasure_objects o JOIN archives ON archives.object_key = o.key
+		WHERE o.erasure = $1 AND o.archive AND archives.state = 'hidden'`, x.ID).Scan(&needed, db.OrZero(&hold))
+	if err == nil && hold != x.WaitsForHold {
+		_, err = e.db.ExecContext(ctx, `UPDATE erasures SET blocked = $2 WHERE id = $1`, x.ID, db.OrNull(hold))
+	}
 	if err != nil || needed > 0 {
 		return "", err
 	}

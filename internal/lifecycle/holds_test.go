@@ -184,6 +184,7 @@ func ways() map[string]func(f *archived) {
 				f.must(err)
 			}
 		},
+		"erasure": (*archived).erase,
 		"the release of another hold": func(f *archived) {
 			f.hold("another", func(o *holds.Order) { o.All = true })
 			f.pass(50 * time.Hour)

@@ -36,8 +36,10 @@ func HourSQL(tenant, day, hour string) string {
 // DaySQL is true while a hold covers an hour of a day.
 func DaySQL(tenant, day string) string { return exists(tenant, dayOf(day, "")) }
 
-// DayNameSQL gives the name of a hold that covers an hour of a day; NULL when none does.
-func DayNameSQL(tenant, day string) string { return name(tenant, dayOf(day, "")) }
+// HourNameSQL gives the name of a hold that covers what an hour's archive has; NULL when none does.
+func HourNameSQL(tenant, day, hour string) string {
+	return name(tenant, dayOf(day, ` AND r_.hour = `+hour))
+}
 
 func exists(tenant, covers string) string {
 	return `EXISTS (SELECT 1 FROM holds h_ WHERE ` + active(tenant) + ` AND (` + covers + `))`
