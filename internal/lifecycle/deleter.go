@@ -92,6 +92,9 @@ func (d *Deleter) Sweep(ctx context.Context) (r DeleterReport, err error) {
 	failed := map[string]error{}
 	first := forEach(ctx, d.cfg.Parallel, claimed, func(ctx context.Context, x deletions.Deletion) error {
 		err := d.remove(ctx, x)
+		if ctx.Err() != nil && err != nil { // another one has ended the pass
+			return err
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
@@ -147,12 +150,13 @@ func (d *Deleter) remove(ctx context.Context, x deletions.Deletion) error {
 	return d.sources.RemoveMatch(ctx, x.Key, objstore.Match{ETag: x.ETag, VersionID: x.VersionID})
 }
 
-// again makes an object due again that could not be deleted. err is nil if it was not tried.
+// again makes an object due again that could not be deleted. err is nil if it was not tried: then it
+// has not failed.
 func (d *Deleter) again(ctx context.Context, x deletions.Deletion, err error, r *DeleterReport) error {
-	wait, reason := min(time.Minute<<min(x.Tries, 6), time.Hour), "the object store does not answer"
-	if err != nil {
-		reason = err.Error()
+	if err == nil {
+		return d.outbox.Postpone(ctx, x.Key, time.Minute)
 	}
+	wait := min(time.Minute<<min(x.Tries, 6), time.Hour)
 	if objstore.Refused(err) {
 		wait = time.Hour
 		d.cfg.OnRefused()
@@ -161,7 +165,7 @@ func (d *Deleter) again(ctx context.Context, x deletions.Deletion, err error, r 
 				zap.String("object", x.Key), zap.Error(err), zap.String("hint", objstore.Advice(err)))
 		}
 	}
-	return d.outbox.Failed(ctx, x.Key, reason, wait)
+	return d.outbox.Failed(ctx, x.Key, err.Error(), wait)
 }
 
 // deletedDetail tells of the objects of one cause.

@@ -57,6 +57,7 @@ type Ends struct {
 
 	tenant string          // the last one of the pass before
 	laps   map[string]*lap // by tenant
+	ending ending          // the last one of the pass before
 }
 
 // NewEnds makes an Ends. now is the process's clock, for durations only.
@@ -83,41 +84,55 @@ type EndsReport struct {
 	Conversations int
 	Recordings    int
 	Messages      int
-	Blocked       int // conversations that stay, because the store does not let one of their objects be looked up
+	Blocked       int // conversations and uploads that stay, because the store does not let an object be looked up
 	More          bool
 }
 
 // Sweep runs one pass: it goes on with conversations that are not removed whole yet, and then ends
-// others.
+// others. What fails is left for a later pass. Only an outage ends the pass.
 func (e *Ends) Sweep(ctx context.Context) (r EndsReport, err error) {
-	if err := e.goOn(ctx, &r); err != nil {
-		return r, err
+	failure := e.goOn(ctx, &r)
+	if outage(failure) {
+		return r, failure
 	}
 	tenants, err := db.Collect(ctx, e.db, db.Value[string], endingTenantsSQL, e.tenant, e.cfg.Tenants)
 	if err != nil {
 		return r, err
 	}
 	for _, tenant := range tenants {
-		ids, full, err := e.page(ctx, tenant)
-		if err != nil {
+		err := e.endPage(ctx, tenant, &r)
+		if outage(err) {
+			delete(e.laps, tenant) // it is looked at again
 			return r, err
 		}
-		r.More = r.More || full
-		if err := e.endUploads(ctx, tenant, e.laps[tenant]); err != nil {
-			return r, err
-		}
-		for some := range slices.Chunk(ids, e.cfg.Together) {
-			if err := e.end(ctx, tenant, some, &r); err != nil {
-				delete(e.laps, tenant) // it is looked at again
-				return r, err
-			}
-		}
+		failure = cmp.Or(failure, err)
 	}
 	e.tenant = ""
 	if len(tenants) == e.cfg.Tenants {
 		e.tenant, r.More = tenants[len(tenants)-1], true
 	}
-	return r, nil
+	return r, failure
+}
+
+// endPage ends what the next pages of a tenant name. Its error is an outage, or the first one.
+func (e *Ends) endPage(ctx context.Context, tenant string, r *EndsReport) error {
+	ids, full, err := e.page(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	r.More = r.More || full
+	failure := e.endUploads(ctx, tenant, e.laps[tenant], r)
+	if outage(failure) {
+		return failure
+	}
+	for some := range slices.Chunk(ids, e.cfg.Together) {
+		err := e.end(ctx, tenant, some, r)
+		if outage(err) {
+			return err
+		}
+		failure = cmp.Or(failure, err)
+	}
+	return failure
 }
 
 // end ends conversations of a tenant that a page has named.
@@ -151,43 +166,57 @@ func (e *Ends) end(ctx context.Context, tenant string, ids []string, r *EndsRepo
 	return err
 }
 
-// goOn removes more of conversations that have ended already. A hold that came since then keeps the
-// rest.
-func (e *Ends) goOn(ctx context.Context, r *EndsReport) error {
-	type ending struct{ tenant, id string }
+// ending is a conversation that is not removed whole yet.
+type ending struct{ tenant, id string }
+
+// goOn removes more of conversations that have ended already, those after the ones of the pass before.
+// Its error is an outage, or the first one.
+func (e *Ends) goOn(ctx context.Context, r *EndsReport) (failure error) {
 	list, err := db.Collect(ctx, e.db, func(rows *sql.Rows) (n ending, err error) {
 		err = rows.Scan(&n.tenant, &n.id)
 		return n, err
-	}, endingsSQL(), e.cfg.Together)
+	}, endingsSQL(), e.ending.tenant, e.ending.id, e.cfg.Together)
 	if err != nil {
 		return err
 	}
-	for _, n := range list {
-		seen, ids, err := e.look(ctx, n.tenant, []string{n.id}, r)
-		if err != nil {
-			return err
-		}
-		if len(ids) == 0 {
-			continue
-		}
-		var done removed
-		err = e.db.Update(ctx, func(tx *db.Tx) error {
-			done = removed{}
-			if err := holds.Share(ctx, tx, n.tenant); err != nil {
-				return err
-			}
-			still, err := db.Affected(tx.ExecContext(ctx, `UPDATE endings SET ended_us = ended_us WHERE tenant = $1 AND conversation_id = $2 AND `+mayGoOnSQL(), n.tenant, n.id))
-			if err != nil || !still {
-				return err
-			}
-			done, err = e.remove(ctx, tx, n.tenant, ids, seen)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		r.add(done)
-		r.More = r.More || done.recordings+done.messages > 0
+	e.ending = ending{}
+	if len(list) == e.cfg.Together {
+		e.ending, r.More = list[len(list)-1], true
 	}
+	for _, n := range list {
+		err := e.goOnWith(ctx, n, r)
+		if outage(err) {
+			e.ending = ending{}
+			return err
+		}
+		failure = cmp.Or(failure, err)
+	}
+	return failure
+}
+
+// goOnWith removes more of one conversation. A hold that came since then keeps the rest.
+func (e *Ends) goOnWith(ctx context.Context, n ending, r *EndsReport) error {
+	seen, ids, err := e.look(ctx, n.tenant, []string{n.id}, r)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	var done removed
+	err = e.db.Update(ctx, func(tx *db.Tx) error {
+		done = removed{}
+		if err := holds.Share(ctx, tx, n.tenant); err != nil {
+			return err
+		}
+		still, err := db.Affected(tx.ExecContext(ctx, `UPDATE endings SET ended_us = ended_us WHERE tenant = $1 AND conversation_id = $2 AND `+mayGoOnSQL(), n.tenant, n.id))
+		if err != nil || !still {
+			return err
+		}
+		done, err = e.remove(ctx, tx, n.tenant, ids, seen)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.add(done)
+	r.More = r.More || done.recordings+done.messages > 0
 	return nil
 }

@@ -23,8 +23,9 @@ func mayGoOnSQL() string {
 	return `NOT ` + holds.ConversationSQL("endings.tenant", "endings.conversation_id") + ` AND ` + clock.TrustedSQL
 }
 
+// endingsSQL lists conversations of endings after the tenant $1 and the id $2, at most $3.
 func endingsSQL() string {
-	return `SELECT tenant, conversation_id FROM endings WHERE ` + mayGoOnSQL() + ` ORDER BY tenant, conversation_id LIMIT $1`
+	return `SELECT tenant, conversation_id FROM endings WHERE (tenant, conversation_id) > ($1, $2) AND ` + mayGoOnSQL() + ` ORDER BY tenant, conversation_id LIMIT $3`
 }
 
 // secondsSQL is the time by which an index has the conversations of a tenant in their order.

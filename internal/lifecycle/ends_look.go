@@ -35,30 +35,22 @@ func (e *Ends) look(ctx context.Context, tenant string, ids []string, r *EndsRep
 		keys = append(keys, key)
 	}
 	err = forEach(ctx, e.cfg.Parallel, keys, func(ctx context.Context, key string) error {
-		info, err := e.recordings.Stat(ctx, key)
+		info, there, refused, err := e.lookUp(ctx, key)
 		mu.Lock()
 		defer mu.Unlock()
 		s := seen[key]
-		switch kind := domain.KindOf(err); {
-		case err == nil:
-			s.there, s.info = true, info
-			seen[key] = s
-		case kind == domain.KindNotFound, kind == domain.KindInvalid: // no object can have an invalid key
-		case objstore.Refused(err), kind == domain.KindUnreadable:
-			blocked[s.conversation] = err
-		default:
-			return err
+		s.there, s.info = there, info
+		seen[key] = s
+		if refused != nil {
+			blocked[s.conversation] = refused
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	for id, err := range blocked {
-		if r.Blocked++; r.Blocked == 1 { // the others mostly stay for the same reason
-			e.log.Error("a conversation can't end, because the object store does not let one of its objects be looked up",
-				zap.String("conversation", id), zap.Error(err), zap.String("hint", objstore.Advice(err)))
-		}
+		e.blocked(r, zap.String("conversation", id), err)
 	}
 	rest := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return blocked[id] != nil })
 	for key, s := range seen {
@@ -67,6 +59,28 @@ func (e *Ends) look(ctx context.Context, tenant string, ids []string, r *EndsRep
 		}
 	}
 	return seen, rest, nil
+}
+
+// lookUp looks an object up. refused says why the store does not let that be done.
+func (e *Ends) lookUp(ctx context.Context, key string) (info objstore.Info, there bool, refused, err error) {
+	info, err = e.recordings.Stat(ctx, key)
+	switch kind := domain.KindOf(err); {
+	case err == nil:
+		return info, true, nil, nil
+	case kind == domain.KindNotFound, kind == domain.KindInvalid: // no object can have an invalid key
+		return info, false, nil, nil
+	case objstore.Refused(err), kind == domain.KindUnreadable:
+		return info, false, err, nil
+	}
+	return info, false, nil, err
+}
+
+// blocked counts a conversation or an upload that stays, and tells of the first one: the others mostly
+// stay for the same reason.
+func (e *Ends) blocked(r *EndsReport, what zap.Field, err error) {
+	if r.Blocked++; r.Blocked == 1 {
+		e.log.Error("source audio can't end, because the object store does not let an object be looked up", what, zap.Error(err), zap.String("hint", objstore.Advice(err)))
+	}
 }
 
 // named gives the keys that conversations name.

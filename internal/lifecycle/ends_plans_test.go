@@ -42,7 +42,7 @@ func TestEndPlans(t *testing.T) {
 				"aged":       dbtest.Ask(agedSQL(postgres), "big", 0, "", 200),
 				"aged later": dbtest.Ask(agedSQL(postgres), "big", 0, "c15000", 200),
 				"unstarted":  dbtest.Ask(unstartedSQL(postgres), "big", 0, "c1", 200),
-				"endings":    dbtest.Ask(endingsSQL(), 50),
+				"endings":    dbtest.Ask(endingsSQL(), "a", "e1", 50),
 				"recordings": dbtest.Ask(recordingsOfSQL(2), append(two, 2000)...),
 				"rest":       dbtest.Ask(restSQL(2), two...),
 				"uploads":    dbtest.Ask(unnamedUploadsSQL(postgres), "big", "", 200),

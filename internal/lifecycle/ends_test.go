@@ -57,11 +57,16 @@ func newFixture(t *testing.T, c *catalog.Catalog) *fixture {
 	f := &fixture{T: t, ctx: t.Context(), c: c, bucket: objstoretest.Open(t, objstoretest.MinIO(t)).Recordings()}
 	f.restart()
 	f.at(day.Start().Add(time.Hour))
-	made := domain.NewTenant(tenant, 1)
-	made.Recordings, made.SourceRetentionDays = true, retention
-	_, err := c.CreateTenant(f.ctx, made, audit.Origin{})
-	f.must(err)
+	f.createTenant(tenant)
 	return f
+}
+
+func (f *fixture) createTenant(id string) {
+	f.Helper()
+	made := domain.NewTenant(id, 1)
+	made.Recordings, made.SourceRetentionDays = true, retention
+	_, err := f.c.CreateTenant(f.ctx, made, audit.Origin{})
+	f.must(err)
 }
 
 // restart makes new parts, which look at each conversation again.
@@ -115,7 +120,9 @@ func (f *fixture) take(b catalog.Batch) error {
 }
 
 // upload stores audio as the API does.
-func (f *fixture) upload(key, text string) error {
+func (f *fixture) upload(key, text string) error { return f.uploadOf(tenant, key, text) }
+
+func (f *fixture) uploadOf(tenant, key, text string) error {
 	reserved, err := f.c.ReserveUpload(f.ctx, tenant, key)
 	if err != nil {
 		return err

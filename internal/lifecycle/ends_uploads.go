@@ -1,16 +1,18 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+
+	"go.uber.org/zap"
 
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/catalog/deletions"
 	"github.com/callvault/callvault/internal/catalog/holds"
 	"github.com/callvault/callvault/internal/db"
-	"github.com/callvault/callvault/internal/domain"
 )
 
 // ActionUploadEnd is the audit log's action of uploads that no line ever named and that ended by
@@ -38,7 +40,8 @@ func uploadEndsSQL(postgres bool) string {
 
 // endUploads ends uploads of a tenant that no line has named. It walks them by their keys, a page
 // in each pass. A former program did not note when a key was named. Such a key counts as named now.
-func (e *Ends) endUploads(ctx context.Context, tenant string, l *lap) error {
+// Its error is an outage, or the first one.
+func (e *Ends) endUploads(ctx context.Context, tenant string, l *lap, r *EndsReport) (failure error) {
 	var ending []string
 	n := 0
 	err := db.Each(ctx, e.db, func(rows *sql.Rows) error {
@@ -60,16 +63,19 @@ func (e *Ends) endUploads(ctx context.Context, tenant string, l *lap) error {
 		return err
 	}
 	for _, key := range ending {
-		info, err := e.recordings.Stat(ctx, key)
-		s := sight{there: err == nil, info: info}
-		if err != nil && domain.KindOf(err) != domain.KindNotFound {
+		info, there, refused, err := e.lookUp(ctx, key)
+		switch {
+		case refused != nil:
+			e.blocked(r, zap.String("object", key), refused)
+		case err == nil:
+			err = e.endUpload(ctx, tenant, key, sight{there: there, info: info})
+		}
+		if outage(err) {
 			return err
 		}
-		if err := e.endUpload(ctx, tenant, key, s); err != nil {
-			return err
-		}
+		failure = cmp.Or(failure, err)
 	}
-	return nil
+	return failure
 }
 
 // uploadEndDetail tells of one upload.

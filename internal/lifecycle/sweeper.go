@@ -140,9 +140,20 @@ func (s *Sweeper) Sweep(ctx context.Context) (SweepReport, error) {
 	return r, errors.Join(errs...)
 }
 
+// outage says whether an error concerns everything, and not one object: the store or the catalog is
+// unavailable, or the process stops. A store that refuses an object is available.
+func outage(err error) bool {
+	switch domain.KindOf(err) {
+	case domain.KindUnavailable:
+		return !objstore.Refused(err)
+	case domain.KindInterrupted:
+		return true
+	}
+	return errors.Is(err, context.Canceled)
+}
+
 // forEach runs do for every item, some at once, and gives the first error. An item that fails does
-// not stop the others, unless the store or the catalog is unavailable. A store that refuses an
-// item is available.
+// not stop the others, unless it is an outage.
 func forEach[T any](ctx context.Context, parallel int, items []T, do func(context.Context, T) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
@@ -157,7 +168,7 @@ func forEach[T any](ctx context.Context, parallel int, items []T, do func(contex
 			if err != nil {
 				once.Do(func() { first = err })
 			}
-			if domain.KindOf(err) == domain.KindUnavailable && !objstore.Refused(err) {
+			if outage(err) {
 				return err // ends the others
 			}
 			return nil

@@ -104,6 +104,12 @@ func Done(ctx context.Context, tx *db.Tx, key string) error {
 	return err
 }
 
+// Postpone makes an object that was not tried due again after wait.
+func (o *Outbox) Postpone(ctx context.Context, key string, wait time.Duration) error {
+	_, err := o.db.ExecContext(ctx, `UPDATE deletions SET due_us = (SELECT now_us FROM catalog_clock) + CAST($2 AS BIGINT) WHERE key = $1`, key, wait.Microseconds())
+	return err
+}
+
 // Failed notes that the bytes of an object could not be deleted. It is due again after wait.
 func (o *Outbox) Failed(ctx context.Context, key, reason string, wait time.Duration) error {
 	_, err := o.db.ExecContext(ctx, `UPDATE deletions SET tries = tries + 1, last_error = $2,
