@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/hex"
@@ -18,20 +19,29 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// hide removes the rows of an erasure's conversations, one after the other. The next state is "" while
-// a hold keeps one of them.
+// hide removes the rows of an erasure's conversations, one after the other. One that fails, or that a
+// hold keeps, does not stop the others, unless it is an outage. The next state is "" while one is left.
 func (e *Eraser) hide(ctx context.Context, x Erasure) (next string, err error) {
 	left, err := db.Collect(ctx, e.db, db.Value[string], `SELECT conversation_id FROM erasure_targets WHERE erasure = $1 AND removed_us IS NULL ORDER BY conversation_id`, x.ID)
 	if err != nil {
 		return "", err
 	}
+	next = ErasureRebuilding
+	held := false
 	for _, conversation := range left {
-		done, err := e.hideOne(ctx, x, conversation)
-		if err != nil || !done {
-			return "", err
+		done, failure := e.hideOne(ctx, x, conversation)
+		if outage(failure) {
+			return "", failure
+		}
+		if err = cmp.Or(err, failure); !done {
+			next, held = "", held || failure == nil
 		}
 	}
-	return ErasureRebuilding, nil
+	if next == "" && !held { // by a former one
+		_, failure := e.db.ExecContext(ctx, `UPDATE erasures SET blocked = NULL WHERE id = $1`, x.ID)
+		err = cmp.Or(err, failure)
+	}
+	return next, err
 }
 
 // maxLooks is how often a conversation that changes meanwhile is looked up.
@@ -48,7 +58,7 @@ func (e *Eraser) hideOne(ctx context.Context, x Erasure, conversation string) (d
 			return false, err
 		}
 		if len(some) == 0 {
-			return false, domain.Errorf(domain.KindUnavailable, "the object store does not let an object of an erased conversation be looked up")
+			return false, domain.Errorf(domain.KindUnreadable, "the object store does not let an object of an erased conversation be looked up")
 		}
 		h := hiding{eraser: e, order: x, conversation: conversation, seen: seen}
 		err = e.db.Update(ctx, func(tx *db.Tx) error {
@@ -59,7 +69,7 @@ func (e *Eraser) hideOne(ctx context.Context, x Erasure, conversation string) (d
 			return done && err == nil, err
 		}
 	}
-	return false, domain.Errorf(domain.KindUnavailable, "a conversation that is to be erased keeps growing")
+	return false, domain.Errorf(domain.KindConflict, "a conversation that is to be erased keeps growing")
 }
 
 // hiding is the removal of one conversation in one transaction.
@@ -230,7 +240,7 @@ func (h *hiding) addCounts(ctx context.Context, tx *db.Tx, r *removal, archives 
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE erasures SET counts = $2, blocked = NULL WHERE id = $1`, h.order.ID, string(out))
+	_, err = tx.ExecContext(ctx, `UPDATE erasures SET counts = $2 WHERE id = $1`, h.order.ID, string(out))
 	return err
 }
 

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -95,11 +96,15 @@ func (e *Eraser) follow(ctx context.Context, x Erasure) error {
 	if err != nil {
 		return err
 	}
+	var failure error // one that fails does not stop the others
 	for _, key := range strays {
 		err := e.archives.Erase(ctx, key)
 		lock, locked := objstore.LockOf(err)
 		if err != nil && !locked {
-			return err
+			if failure = cmp.Or(failure, err); outage(err) {
+				return err
+			}
+			continue
 		}
 		if _, err := e.db.ExecContext(ctx, `UPDATE erasure_objects SET gone_us = CASE WHEN $3 = 0 THEN (SELECT now_us FROM catalog_clock) END,
 			locked_until_us = CASE WHEN $3 = 0 THEN NULL ELSE CAST($3 AS BIGINT) END WHERE erasure = $1 AND archive AND key = $2`, x.ID, key, lock.Microseconds()); err != nil {
@@ -119,7 +124,7 @@ func (e *Eraser) follow(ctx context.Context, x Erasure) error {
 			return err
 		}
 	}
-	return nil
+	return failure
 }
 
 // readProof makes the proof of what is noted of an erasure's objects. gone is when the last copy

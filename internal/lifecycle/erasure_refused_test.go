@@ -1,0 +1,64 @@
+package lifecycle_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zaptest"
+
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/lifecycle"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// keepingBucket refuses to erase the keys that end in a text.
+type keepingBucket struct {
+	*objstore.Bucket
+	end string
+}
+
+func (b *keepingBucket) Erase(ctx context.Context, key string) error {
+	if strings.HasSuffix(key, b.end) {
+		return denied()
+	}
+	return b.Bucket.Erase(ctx, key)
+}
+
+// TestErasurePastARefusal: neither a conversation whose objects the store does not let be looked up,
+// nor an object that it refuses to delete, holds up the rest of an erasure.
+func TestErasurePastARefusal(t *testing.T) {
+	eraseOnBoth(t, func(e *erasing) {
+		e.whole("c-1")
+		e.whole("c-2")
+		e.at(day.End().Add(2 * time.Hour))
+		e.plan()
+		hour := domain.HourKey{Tenant: tenant, Day: day, Hour: 1}
+		kept, other := hour.ArchiveKey(keyPrefix, 8, "kept"), hour.ArchiveKey(keyPrefix, 9, "other")
+		for _, key := range []string{kept, other} {
+			_, err := e.archives.Put(e.ctx, key, []byte("a former archive"), objstore.PutOptions{})
+			e.must(err)
+		}
+		sources, archives := &faultyBucket{e.bucket, under(denied, "calls/c-1/")}, &keepingBucket{e.archives, kept}
+		e.eraser = lifecycle.NewEraser(e.c, sources, archives, keyPrefix, time.Now, zaptest.NewLogger(t))
+		x, err := e.ask("by order", "c-1", "c-2")
+		e.must(err)
+		if err := e.eraser.Step(e.ctx); err == nil || e.rows("conversations") != 1 {
+			e.Errorf("%d conversations are left, want the refused one; error %v", e.rows("conversations"), err)
+		}
+		sources.fail = under(denied)
+		for range 3 {
+			_ = e.eraser.Step(e.ctx)
+			e.buildAll()
+			_, err := e.sweeper.Sweep(e.ctx)
+			e.must(err)
+			e.deleteBytes()
+		}
+		if there, err := e.archives.Exists(e.ctx, other); err != nil || there {
+			e.Errorf("the object after the refused one is there: %t, %v", there, err)
+		}
+		archives.end = "none"
+		e.finish(x.ID)
+	})
+}
