@@ -74,6 +74,16 @@ func TestTampering(t *testing.T) {
 		{"a seal", []string{`UPDATE log_records SET data = '{"x":2}' WHERE id = 1`}, nil, []string{"changed: the seal 1 "}},
 		{"a seal without the queue", []string{`INSERT INTO log_records (kind, data) VALUES ('seal', '{}')`}, nil, []string{"inserted: the seal 2 "}},
 		{"before it had a number", []string{`DELETE FROM audit WHERE seq = 612`}, nil, []string{"dropped: line 612 is gone: it was taken away before"}},
+		{"taken away while it waited, and another one put there", []string{
+			`UPDATE log_queue SET gone = TRUE WHERE ref = 612 AND kind = 'line'`, `UPDATE audit SET actor = 'nobody' WHERE seq = 612`,
+		}, nil, []string{"dropped: line 612 is gone: it was taken away before", "inserted: line 612 "}},
+		{"inserted, and said to be gone", []string{
+			`INSERT INTO audit (at_us, tenant, actor, action, detail) VALUES (5, 'acme', 'x', 'y', '{}')`, `INSERT INTO log_queue VALUES ('line', 613, TRUE)`,
+		}, nil, []string{"inserted: line 613 ", "dropped: line 613 "}},
+		{"inserted before all", []string{
+			`INSERT INTO audit (seq, at_us, tenant, actor, action, detail) VALUES (-1, 5, 'acme', 'x', 'y', '{}'), (-9223372036854775808, 6, 'acme', 'x', 'y', '{}')`,
+		}, nil, []string{"inserted: line -1 ", "inserted: line -9223372036854775808 "}},
+		{"a seal before all", []string{`INSERT INTO log_records (id, kind, data) VALUES (-1, 'seal', '{}')`}, nil, []string{"inserted: the seal -1 "}},
 		{"queued, and taken from both", []string{`DELETE FROM log_queue WHERE ref = 612 AND kind = 'line'`}, nil, []string{"inserted: line 612 "}},
 		{"a hash", []string{`UPDATE log_tiles SET hashes = (SELECT hashes FROM log_tiles b WHERE b.level = 0 AND b.n = 1) WHERE level = 0 AND n = 0`}, nil, []string{"changed: the line 3 ", "tree: ", "checkpoint: "}},
 		{"a line and its hash", nil, nil, []string{"tree: callvault/log/", "changed: the line 7 (leaf 6) was changed: the bucket has another hash", "checkpoint: the leaves from "}},

@@ -3,6 +3,7 @@ package evidence
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
@@ -176,14 +177,14 @@ func (v *verifier) records(ctx context.Context) error {
 	return v.unknown(ctx, v.log.UnknownRecords)
 }
 
-func (v *verifier) unknown(ctx context.Context, list func(ctx context.Context, after int64, limit int) ([]merkle.Record, int64, error)) error {
-	const page = 20_000
-	for after := int64(0); ; {
-		some, upTo, err := list(ctx, after, page)
-		if err != nil {
+func (v *verifier) unknown(ctx context.Context, list func(ctx context.Context, from int64, limit int) (merkle.Page, error)) error {
+	const limit = 20_000
+	for from := int64(math.MinInt64); ; { // an inserted row may have any number
+		page, err := list(ctx, from, limit)
+		if err != nil || page.End {
 			return err
 		}
-		for _, r := range some {
+		for _, r := range page.Unknown {
 			if r.Line == nil {
 				v.found(FoundInserted, 0, -1, "the %s %d was inserted: it is neither in the log nor waits for its number", r.Kind, r.Ref)
 				continue
@@ -191,10 +192,10 @@ func (v *verifier) unknown(ctx context.Context, list func(ctx context.Context, a
 			v.addStray(r)
 			v.found(FoundInserted, r.Ref, -1, "line %d was inserted: it is neither in the log nor waits for its number", r.Ref)
 		}
-		if upTo == after {
+		if page.Last == math.MaxInt64 {
 			return nil
 		}
-		after = upTo
+		from = page.Last + 1
 	}
 }
 

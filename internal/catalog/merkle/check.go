@@ -46,35 +46,44 @@ func records() source {
 	return source{table: "log_records", id: "id", kind: "t.kind", columns: `t.kind, t.id, t.data, NULL, NULL, NULL, NULL, NULL, NULL, NULL`, own: "TRUE"}
 }
 
-// UnknownLines lists lines after a seq that are neither a leaf nor in the queue, nor of the
-// backfill: somebody has inserted them without the trigger. It looks at limit lines at most. upTo
-// is the last one that it looked at; it is after when there are no more.
-func (l *Log) UnknownLines(ctx context.Context, after int64, limit int) (list []Record, upTo int64, err error) {
-	return l.unknown(ctx, lines(), after, limit)
+// Page is what of a number of rows is unknown to the log.
+type Page struct {
+	Unknown []Record
+	Last    int64 // id of the last row that was looked at
+	End     bool  // there was no row to look at
+}
+
+// UnknownLines looks at limit lines at most, from a seq on, for those that are neither a leaf nor
+// wait in the queue, nor are of the backfill: somebody has inserted them without the trigger.
+func (l *Log) UnknownLines(ctx context.Context, from int64, limit int) (Page, error) {
+	return l.unknown(ctx, lines(), from, limit)
 }
 
 // UnknownRecords is UnknownLines for records.
-func (l *Log) UnknownRecords(ctx context.Context, after int64, limit int) (list []Record, upTo int64, err error) {
-	return l.unknown(ctx, records(), after, limit)
+func (l *Log) UnknownRecords(ctx context.Context, from int64, limit int) (Page, error) {
+	return l.unknown(ctx, records(), from, limit)
 }
 
-func (l *Log) unknown(ctx context.Context, s source, after int64, limit int) (list []Record, upTo int64, err error) {
-	err = l.db.QueryRowContext(ctx, `SELECT coalesce(max(id), $1) FROM (SELECT `+s.id+` AS id FROM `+s.table+` WHERE `+s.id+` > $1 ORDER BY 1 LIMIT $2) p`, after, limit).Scan(&upTo)
-	if err != nil {
-		return nil, after, err
+func (l *Log) unknown(ctx context.Context, s source, from int64, limit int) (p Page, err error) {
+	var last sql.NullInt64
+	err = l.db.QueryRowContext(ctx, `SELECT max(id) FROM (SELECT `+s.id+` AS id FROM `+s.table+` WHERE `+s.id+` >= $1 ORDER BY 1 LIMIT $2) p`, from, limit).Scan(&last)
+	if err != nil || !last.Valid {
+		return Page{End: true}, err
 	}
-	list, err = db.Collect(ctx, l.db, scanRecord, `SELECT `+s.columns+` FROM `+s.table+` t WHERE t.`+s.id+` > $1 AND t.`+s.id+` <= $2 AND `+s.own+`
+	p.Last = last.Int64
+	p.Unknown, err = db.Collect(ctx, l.db, scanRecord, `SELECT `+s.columns+` FROM `+s.table+` t WHERE t.`+s.id+` >= $1 AND t.`+s.id+` <= $2 AND `+s.own+`
 		AND NOT EXISTS (SELECT 1 FROM log_leaves f WHERE f.kind = `+s.kind+` AND f.ref = t.`+s.id+`)
-		AND NOT EXISTS (SELECT 1 FROM log_queue q WHERE q.kind = `+s.kind+` AND q.ref = t.`+s.id+`) ORDER BY t.`+s.id, after, upTo)
-	return list, upTo, err
+		AND NOT EXISTS (SELECT 1 FROM log_queue q WHERE q.kind = `+s.kind+` AND q.ref = t.`+s.id+` AND NOT q.gone) ORDER BY t.`+s.id, from, p.Last)
+	return p, err
 }
 
-// Orphans lists rows of the queue whose line or record is gone: at most limit.
+// Orphans lists rows of the queue whose line or record is gone, or was when the sealer came to it:
+// at most limit.
 func (l *Log) Orphans(ctx context.Context, limit int) ([]Key, error) {
 	return db.Collect(ctx, l.db, func(rows *sql.Rows) (k Key, err error) {
 		err = rows.Scan(&k.Kind, &k.Ref)
 		return k, err
-	}, `SELECT kind, ref FROM log_queue q WHERE kind = 'line' AND NOT EXISTS (SELECT 1 FROM audit a WHERE a.seq = q.ref)
+	}, `SELECT kind, ref FROM log_queue q WHERE q.gone OR kind = 'line' AND NOT EXISTS (SELECT 1 FROM audit a WHERE a.seq = q.ref)
 			OR kind <> 'line' AND NOT EXISTS (SELECT 1 FROM log_records r WHERE r.id = q.ref AND r.kind = q.kind)
 		ORDER BY kind, ref LIMIT $1`, limit)
 }
