@@ -64,7 +64,7 @@ func Add(ctx context.Context, tx *db.Tx, kind string, data []byte) (id int64, er
 func (l *Log) Queued(ctx context.Context, limit int) ([]Record, error) {
 	list, err := db.Collect(ctx, l.db, scanRecord, `SELECT q.kind, q.ref, r.data, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 		FROM log_queue q LEFT JOIN log_records r ON r.id = q.ref AND r.kind = q.kind
-		WHERE q.kind <> 'line' AND NOT q.gone ORDER BY q.kind, q.ref LIMIT $1`, limit)
+		WHERE q.kind = 'seal' AND NOT q.gone ORDER BY q.ref LIMIT $1`, limit) // "<> 'line'" would walk all queued lines
 	if err != nil || len(list) == limit {
 		return list, err
 	}
