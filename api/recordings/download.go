@@ -85,15 +85,9 @@ func (h *handler) openLink(ctx context.Context, r *http.Request) (auth.Link, err
 func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, access catalog.LinkAccess) error {
 	archive := *access.Archive
 	store := version{h.deps.Store, archive.VersionID}
-	info, err := store.Stat(ctx, archive.ObjectKey)
-	if domain.KindOf(err) == domain.KindNotFound {
-		return h.archiveGone(ctx, archive)
-	}
-	if err == nil && info.Size != archive.Size {
-		err = domain.Errorf(domain.KindStoreFault, "archive %s has %d bytes in the object store, not %d", archive.ObjectKey, info.Size, archive.Size)
-	}
+	info, err := h.lookUp(ctx, store, archive)
 	if err != nil {
-		return web.Step("look the archive up", err)
+		return err
 	}
 	content := web.ObjectContent(store, archive.ObjectKey, info, h.deps.Downloads, web.DownloadKey{Tenant: link.Tenant, Object: string(link.Day) + link.HH(), Address: web.Remote(r)})
 	plan := content.Plan(w, r)
@@ -127,6 +121,21 @@ func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *ht
 		web.DropContentHeaders(w)
 	}
 	return err
+}
+
+// lookUp looks an archive up in the object store, before a byte of it is promised.
+func (h *handler) lookUp(ctx context.Context, store version, archive catalog.LinkedArchive) (objstore.Info, error) {
+	info, err := store.Stat(ctx, archive.ObjectKey)
+	if domain.KindOf(err) == domain.KindNotFound {
+		return info, h.archiveGone(ctx, archive)
+	}
+	if err == nil && info.Size != archive.Size {
+		err = domain.Errorf(domain.KindStoreFault, "archive %s has %d bytes in the object store, not %d", archive.ObjectKey, info.Size, archive.Size)
+	}
+	if err != nil {
+		return info, web.Step("look the archive up", err)
+	}
+	return info, nil
 }
 
 // redirect counts a download and redirects it to a presigned URL. A continuation is not counted, so

@@ -26,23 +26,6 @@ type CalendarTenant struct {
 	Days map[domain.Day]CalendarDay // days that have a row
 }
 
-// DayCounts are a day's hours by state, and what its archives lack. They are all 0 until something
-// is registered or planned.
-type DayCounts struct {
-	Available int
-	NoData    int
-	Pending   int
-	Failed    int
-
-	Missing    int // recordings that the served archives lack
-	Rebuilding int // available hours of which a newer revision is wanted
-	Lacking    int // available hours that are not complete: they lack recordings or are rebuilding
-}
-
-// Complete is how many of the 24 hours are complete: they have no data, or an archive with all that
-// is registered.
-func (d DayCounts) Complete() int { return d.Available - d.Lacking + d.NoData }
-
 // CalendarDay is one day in numbers. Those of an ended day are as they were when it ended.
 type CalendarDay struct {
 	Day     domain.Day

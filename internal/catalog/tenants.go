@@ -4,9 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"strings"
-	"time"
 
-	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -57,21 +55,6 @@ const (
 	ActionCreate = "tenant.create" // a tenant was made
 	ActionTenant = "tenant.set"    // a tenant was changed
 )
-
-// tenantDetail is the detail of a tenant's line in the audit log: all settings of a new tenant, or
-// the changed ones with the values before and after.
-type tenantDetail struct {
-	Settings map[string]any     `json:"settings,omitempty"`
-	Changed  *map[string]fromTo `json:"changed,omitempty"`
-	Ended    []endedDay         `json:"endedDays,omitempty"` // days that a change of the retention ended
-	Ends     *EndCounts         `json:"ends,omitempty"`      // what a shorter source retention was to end when it was set
-	EndsFrom *time.Time         `json:"endsFrom,omitempty"`  // when it begins to
-	audit.Origin
-}
-
-type endedDay struct {
-	Day domain.Day `json:"day"`
-}
 
 type fromTo struct {
 	From any `json:"from"`

@@ -11,6 +11,21 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
+// tenantDetail is the detail of a tenant's line in the audit log: all settings of a new tenant, or
+// the changed ones with the values before and after.
+type tenantDetail struct {
+	Settings map[string]any     `json:"settings,omitempty"`
+	Changed  *map[string]fromTo `json:"changed,omitempty"`
+	Ended    []endedDay         `json:"endedDays,omitempty"` // days that a change of the retention ended
+	Ends     *EndCounts         `json:"ends,omitempty"`      // what a shorter source retention was to end when it was set
+	EndsFrom *time.Time         `json:"endsFrom,omitempty"`  // when it begins to
+	audit.Origin
+}
+
+type endedDay struct {
+	Day domain.Day `json:"day"`
+}
+
 // CreateTenant adds a tenant. Errors: KindInvalid, KindConflict when the id is taken or the key
 // prefix can't be the tenant's.
 func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant, o audit.Origin) (domain.Tenant, error) {

@@ -9,14 +9,22 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// States of an hour, as it is served.
-const (
-	StatePending   = "pending"
-	StateAvailable = "available"
-	StateNoData    = "no_data"
-	StateFailed    = "failed"
-	StateExpired   = "expired"
-)
+// DayCounts are a day's hours by state, and what its archives lack. They are all 0 until something
+// is registered or planned.
+type DayCounts struct {
+	Available int
+	NoData    int
+	Pending   int
+	Failed    int
+
+	Missing    int // recordings that the served archives lack
+	Rebuilding int // available hours of which a newer revision is wanted
+	Lacking    int // available hours that are not complete: they lack recordings or are rebuilding
+}
+
+// Complete is how many of the 24 hours are complete: they have no data, or an archive with all that
+// is registered.
+func (d DayCounts) Complete() int { return d.Available - d.Lacking + d.NoData }
 
 // DayView is one snapshot of a day, always with 24 hours.
 type DayView struct {
@@ -103,15 +111,6 @@ type HourEnd struct {
 	TooLate bool // recordings came after the end; not known of an unbuilt hour
 }
 
-// ServedHour is what an hour serves.
-type ServedHour struct {
-	Hour       int
-	State      string
-	Revision   int64
-	Rebuilding bool // an archive is served and a newer revision is wanted
-	Archive    *ArchiveView
-}
-
 // HourView is one hour of a DayView: what it serves, and how it is built. Times are zero where
 // unknown.
 type HourView struct {
@@ -126,20 +125,6 @@ type HourView struct {
 	LastKind  string
 	FailedAt  time.Time
 	End       HourEnd
-}
-
-// ArchiveView is the archive that an hour serves.
-type ArchiveView struct {
-	ObjectKey      string
-	Token          string
-	Revision       int64
-	Size           int64
-	Files          int
-	Sessions       int
-	MissingCount   int
-	ManifestSHA256 string
-	ETag           string
-	Published      time.Time
 }
 
 // cutShortSQL is true for an ended day that had pending or failed hours, or recordings in no
@@ -216,25 +201,6 @@ func scanHour(rows *sql.Rows) (h HourView, err error) {
 		db.OrZero(&h.End.State), db.OrZero(&h.End.Files), db.OrZero(&h.End.Missing), db.OrZero(&h.End.Unbuilt), db.OrZero(&h.End.TooLate))
 	if !held {
 		h.Worker, h.Claimed = "", time.Time{}
-	}
-	return h, err
-}
-
-const (
-	servedColumns = `h.hour, h.state, h.revision, h.wanted <> h.built, a.object_key, a.token, a.revision, a.size,
-	a.file_count, a.session_count, a.missing_count, a.manifest_sha256, a.etag, a.published_us`
-	hoursOfDay = ` FROM hours h LEFT JOIN archives a ON a.object_key = h.archive WHERE h.tenant = $1 AND h.day = $2`
-)
-
-// scanServed scans servedColumns, and the columns after them into more.
-func scanServed(rows *sql.Rows, more ...any) (h ServedHour, err error) {
-	var a ArchiveView
-	err = rows.Scan(append([]any{&h.Hour, &h.State, &h.Revision, &h.Rebuilding, db.OrZero(&a.ObjectKey), db.OrZero(&a.Token), db.OrZero(&a.Revision), db.OrZero(&a.Size),
-		db.OrZero(&a.Files), db.OrZero(&a.Sessions), db.OrZero(&a.MissingCount), db.OrZero(&a.ManifestSHA256), db.OrZero(&a.ETag), db.Time(&a.Published)}, more...)...)
-	if a.ObjectKey == "" {
-		h.Rebuilding = false
-	} else {
-		h.Archive = &a
 	}
 	return h, err
 }

@@ -29,14 +29,11 @@ func TestEndsRace(t *testing.T) {
 			id := fmt.Sprintf("c-%d", i)
 			recs[id] = f.recording(id)
 		}
-		message := func(id string) domain.Message {
-			m := f.message(id)
-			m.ID = "m-" + id
-			return m
-		}
 		messages := map[string]domain.Message{}
 		for id := range recs {
-			messages[id] = message(id)
+			m := f.message(id)
+			m.ID = "m-" + id
+			messages[id] = m
 		}
 		send := func(id string) error {
 			err := f.take(catalog.Batch{Conversations: lines(conversation(id)), Recordings: lines(recs[id]), Messages: lines(messages[id])})
@@ -88,30 +85,36 @@ func TestEndsRace(t *testing.T) {
 			f.Error("nothing has ended")
 		}
 		f.isThere(recs["c-0"].ObjectKey, "audio of c-0")
-		for what, query := range map[string]string{
-			"conversations that are not whole": `SELECT count(*) FROM conversations c WHERE tenant = $1 AND NOT (
-				EXISTS (SELECT 1 FROM messages m WHERE m.tenant = c.tenant AND m.conversation_id = c.id)
-				AND EXISTS (SELECT 1 FROM recordings r WHERE r.tenant = c.tenant AND r.conversation_id = c.id)
-				AND EXISTS (SELECT 1 FROM transcripts t WHERE t.tenant = c.tenant AND t.conversation_id = c.id))`,
-			"recordings without a conversation": `SELECT count(*) FROM recordings r WHERE tenant = $1 AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.tenant = r.tenant AND c.id = r.conversation_id)`,
-			"messages without a conversation":   `SELECT count(*) FROM messages m WHERE tenant = $1 AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.tenant = m.tenant AND c.id = m.conversation_id)`,
-			"recordings without their object":   `SELECT count(*) FROM recordings r WHERE tenant = $1 AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.key = r.object_key AND o.day = r.day)`,
-			"unfinished ends":                   `SELECT count(*) FROM endings WHERE tenant = $1`,
-		} {
-			var n int
-			f.must(f.c.DB().QueryRowContext(f.ctx, query, tenant).Scan(&n))
-			if n > 0 {
-				f.Errorf("there are %d %s", n, what)
-			}
-		}
-		acknowledged, err := db.Collect(f.ctx, f.c.DB(), db.Value[string], `SELECT key FROM objects WHERE tenant = $1 AND size IS NOT NULL`, tenant)
-		f.must(err)
-		for _, key := range acknowledged {
-			if _, err := f.bucket.Stat(f.ctx, key); err != nil {
-				f.Errorf("%s was acknowledged, and its bytes: %v", key, err)
-			}
-		}
+		f.wholeOrGone()
 	})
+}
+
+// wholeOrGone fails if something is left of a conversation that has ended, or if an object that was
+// acknowledged has no bytes.
+func (f *fixture) wholeOrGone() {
+	for what, query := range map[string]string{
+		"conversations that are not whole": `SELECT count(*) FROM conversations c WHERE tenant = $1 AND NOT (
+			EXISTS (SELECT 1 FROM messages m WHERE m.tenant = c.tenant AND m.conversation_id = c.id)
+			AND EXISTS (SELECT 1 FROM recordings r WHERE r.tenant = c.tenant AND r.conversation_id = c.id)
+			AND EXISTS (SELECT 1 FROM transcripts t WHERE t.tenant = c.tenant AND t.conversation_id = c.id))`,
+		"recordings without a conversation": `SELECT count(*) FROM recordings r WHERE tenant = $1 AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.tenant = r.tenant AND c.id = r.conversation_id)`,
+		"messages without a conversation":   `SELECT count(*) FROM messages m WHERE tenant = $1 AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.tenant = m.tenant AND c.id = m.conversation_id)`,
+		"recordings without their object":   `SELECT count(*) FROM recordings r WHERE tenant = $1 AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.key = r.object_key AND o.day = r.day)`,
+		"unfinished ends":                   `SELECT count(*) FROM endings WHERE tenant = $1`,
+	} {
+		var n int
+		f.must(f.c.DB().QueryRowContext(f.ctx, query, tenant).Scan(&n))
+		if n > 0 {
+			f.Errorf("there are %d %s", n, what)
+		}
+	}
+	acknowledged, err := db.Collect(f.ctx, f.c.DB(), db.Value[string], `SELECT key FROM objects WHERE tenant = $1 AND size IS NOT NULL`, tenant)
+	f.must(err)
+	for _, key := range acknowledged {
+		if _, err := f.bucket.Stat(f.ctx, key); err != nil {
+			f.Errorf("%s was acknowledged, and its bytes: %v", key, err)
+		}
+	}
 }
 
 // hold makes a hold over a conversation.

@@ -3,18 +3,10 @@ package lifecycle_test
 import (
 	"archive/zip"
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
 	"io"
-	"math/rand/v2"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"go.uber.org/zap/zaptest"
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
@@ -27,6 +19,7 @@ import (
 	"github.com/callvault/callvault/internal/objstore/objstoretest"
 	"github.com/callvault/callvault/internal/queue"
 	"github.com/callvault/callvault/worker"
+	"go.uber.org/zap/zaptest"
 )
 
 // archived is a fixture with a bucket of archives too, and two conversations in one hour's archive.
@@ -174,16 +167,7 @@ func ways() map[string]func(f *archived) {
 			f.must(err)
 			f.must(f.c.Reopen(f.ctx, tenant, day, audit.Origin{}))
 		},
-		"a former program that ends the day": func(f *archived) {
-			for _, statement := range []string{
-				`UPDATE days SET expired_us = (SELECT now_us FROM catalog_clock)`,
-				`UPDATE hours SET state = 'expired', archive = NULL, due_us = NULL`,
-				`UPDATE archives SET state = 'doomed', delete_after_us = (SELECT now_us FROM catalog_clock) WHERE state <> 'doomed'`,
-			} {
-				_, err := f.c.DB().ExecContext(f.ctx, statement)
-				f.must(err)
-			}
-		},
+		"a former program that ends the day": formerEnd,
 		"erasure": (*archived).erase,
 		"the release of another hold": func(f *archived) {
 			f.hold("another", func(o *holds.Order) { o.All = true })
@@ -192,6 +176,18 @@ func ways() map[string]func(f *archived) {
 			_, err := f.c.ReleaseHold(f.ctx, tenant, "another", "r", audit.Origin{})
 			f.must(err)
 		},
+	}
+}
+
+// formerEnd ends the day as a program does that knows no holds.
+func formerEnd(f *archived) {
+	for _, statement := range []string{
+		`UPDATE days SET expired_us = (SELECT now_us FROM catalog_clock)`,
+		`UPDATE hours SET state = 'expired', archive = NULL, due_us = NULL`,
+		`UPDATE archives SET state = 'doomed', delete_after_us = (SELECT now_us FROM catalog_clock) WHERE state <> 'doomed'`,
+	} {
+		_, err := f.c.DB().ExecContext(f.ctx, statement)
+		f.must(err)
 	}
 }
 
@@ -249,90 +245,4 @@ func TestHeldRevisionOfLostAudioStays(t *testing.T) {
 	if f.archivesWith("audio of c-held") != 1 {
 		t.Error("the revision that has the lost recording is gone")
 	}
-}
-
-// counted is a catalog that says when a number of deletions has been started.
-type counted struct {
-	*catalog.Catalog
-	left    atomic.Int64
-	reached chan struct{}
-}
-
-func (c *counted) StartDeletion(ctx context.Context, d catalog.DoomedArchive) (bool, error) {
-	started, err := c.Catalog.StartDeletion(ctx, d)
-	if c.left.Add(-1) == 0 {
-		close(c.reached)
-	}
-	return started, err
-}
-
-// Holds are created while sweepers delete, and are killed at it. Each archive stays, or the answer
-// names it.
-func TestHoldRacesDeletions(t *testing.T) {
-	f := newArchived(t)
-	_, err := f.c.SetTenant(f.ctx, tenant, func(t *domain.Tenant) { t.SourceRetentionDays = 0 }, audit.Origin{})
-	f.must(err)
-	spared, told := 0, 0
-	for round := range 8 {
-		d := domain.DayOf(f.clock)
-		var recs []domain.Recording
-		for hour := range 6 {
-			rec := f.recording(fmt.Sprintf("c-%d-%d", round, hour))
-			rec.Timestamp = d.Start().Add(time.Duration(hour) * time.Hour)
-			f.platformPut(rec.ObjectKey, "audio")
-			recs = append(recs, rec)
-		}
-		f.must(f.take(catalog.Batch{Recordings: lines(recs...)}))
-		f.pass(d.End().Add(2 * time.Hour).Sub(f.clock))
-		for hour := range 6 {
-			f.build(d, hour)
-		}
-		var keys []string
-		v, err := f.c.Day(f.ctx, tenant, d)
-		f.must(err)
-		for hour := range 6 {
-			keys = append(keys, v.Hours[hour].Archive.ObjectKey)
-		}
-		f.pass(26 * time.Hour)
-		f.endDay()
-		f.pass(2 * time.Hour)
-		var group sync.WaitGroup
-		var r catalog.HoldResult
-		c := &counted{Catalog: f.c, reached: make(chan struct{})}
-		c.left.Store(int64(1 + round%6))
-		for range 3 {
-			group.Go(func() {
-				ctx, kill := context.WithTimeout(f.ctx, time.Duration(50+rand.IntN(400))*time.Millisecond)
-				defer kill()
-				_, _ = f.sweeper(c).Sweep(ctx) // it is killed mostly
-			})
-		}
-		group.Go(func() {
-			select {
-			case <-c.reached:
-			case <-time.After(time.Second): // they were killed before
-			}
-			r = f.hold(fmt.Sprint("race-", round), func(o *holds.Order) { o.From, o.To = d, d })
-		})
-		group.Wait()
-		for range 3 {
-			_, err := f.sweeper(f.c).Sweep(f.ctx)
-			f.must(err)
-			f.pass(25 * time.Hour)
-		}
-		for _, key := range keys {
-			there, err := f.archives.Exists(f.ctx, key)
-			f.must(err)
-			named := slices.ContainsFunc(r.Deleting, func(g catalog.GoingArchive) bool { return g.ObjectKey == key })
-			if there == named {
-				t.Errorf("round %d: %s is there: %t, told to be going: %t", round, key, there, named)
-			}
-			if there {
-				spared++
-			} else {
-				told++
-			}
-		}
-	}
-	t.Logf("%d archives were held, %d were told to be going", spared, told)
 }

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,17 +28,22 @@ func (m *Metrics) Backlog(c Catalog, q Queue) {
 }
 
 func backlogMetrics() []metric[catalog.Backlog] {
-	type backlog = catalog.Backlog
-	age := func(b backlog, since time.Time) float64 {
-		if since.IsZero() {
-			return 0
-		}
-		return max(b.Now.Sub(since).Seconds(), 0)
+	return slices.Concat(hourMetrics(), nightMetrics(), patrolMetrics(), webhookMetrics(), logMetrics())
+}
+
+// age is for how many seconds something waits; 0 for the zero time.
+func age(b catalog.Backlog, since time.Time) float64 {
+	if since.IsZero() {
+		return 0
 	}
-	return []metric[backlog]{
-		number("tenants", "Tenants with daily recordings that had a yesterday.", func(b backlog) int64 { return b.Tenants }),
+	return max(b.Now.Sub(since).Seconds(), 0)
+}
+
+func hourMetrics() []metric[catalog.Backlog] {
+	return []metric[catalog.Backlog]{
+		number("tenants", "Tenants with daily recordings that had a yesterday.", func(b catalog.Backlog) int64 { return b.Tenants }),
 		{"archives", "Hourly archives by state: all of yesterday (UTC); of other days within retention only pending and failed ones.",
-			prometheus.GaugeValue, []string{"day", "state"}, func(b backlog, set setter) {
+			prometheus.GaugeValue, []string{"day", "state"}, func(b catalog.Backlog, set setter) {
 				set(float64(b.Yesterday.Available), "yesterday", catalog.StateAvailable)
 				set(float64(b.Yesterday.NoData), "yesterday", catalog.StateNoData)
 				set(float64(b.Yesterday.Pending), "yesterday", catalog.StatePending)
@@ -45,32 +51,42 @@ func backlogMetrics() []metric[catalog.Backlog] {
 				set(float64(b.Other.Pending), "other", catalog.StatePending)
 				set(float64(b.Other.Failed), "other", catalog.StateFailed)
 			}},
-		number("planned_nights", "Tenants whose yesterday (UTC) is planned.", func(b backlog) int64 { return b.Yesterday.Planned }),
+		number("planned_nights", "Tenants whose yesterday (UTC) is planned.", func(b catalog.Backlog) int64 { return b.Yesterday.Planned }),
 		{"incomplete_nights", "Days, one per tenant, that hold recordings and are not planned, or have pending or failed hours.",
-			prometheus.GaugeValue, []string{"day"}, func(b backlog, set setter) {
+			prometheus.GaugeValue, []string{"day"}, func(b catalog.Backlog, set setter) {
 				set(float64(b.Yesterday.Incomplete), "yesterday")
 				set(float64(b.Other.Incomplete), "other")
 			}},
-		number("due_archives", "Hours that wait to be built now.", func(b backlog) int64 { return b.Due }),
-		number("oldest_due_age_seconds", "How long the first of them waits; 0 if none.", func(b backlog) float64 { return age(b, b.OldestDue) }),
-		number("building_archives", "Hours that a worker builds.", func(b backlog) int64 { return b.Building }),
-		number("oldest_build_age_seconds", "How long the longest of these builds runs; 0 if none.", func(b backlog) float64 { return age(b, b.OldestBuild) }),
-		number("missing_files", "Recordings that the archives served lack: gone, changed or unreadable in the object store.", func(b backlog) int64 { return b.MissingFiles }),
-		number("archives_with_missing_files", "Archives served that lack recordings.", func(b backlog) int64 { return b.MissingHours }),
-		number("short_locks", "Archives whose lock in the object store ends before their retention; 0 while CALLVAULT_ARCHIVES_LOCK is off.", func(b backlog) int64 { return b.LocksShort }),
-		number("open_erasures", "Erasures that are not proven yet.", func(b backlog) int64 { return b.Erasures }),
-		number("oldest_erasure_age_seconds", "How long ago the first of them was asked; 0 if none.", func(b backlog) float64 { return age(b, b.OldestErasure) }),
+		number("due_archives", "Hours that wait to be built now.", func(b catalog.Backlog) int64 { return b.Due }),
+		number("oldest_due_age_seconds", "How long the first of them waits; 0 if none.", func(b catalog.Backlog) float64 { return age(b, b.OldestDue) }),
+		number("building_archives", "Hours that a worker builds.", func(b catalog.Backlog) int64 { return b.Building }),
+		number("oldest_build_age_seconds", "How long the longest of these builds runs; 0 if none.", func(b catalog.Backlog) float64 { return age(b, b.OldestBuild) }),
+		number("missing_files", "Recordings that the archives served lack: gone, changed or unreadable in the object store.", func(b catalog.Backlog) int64 { return b.MissingFiles }),
+		number("archives_with_missing_files", "Archives served that lack recordings.", func(b catalog.Backlog) int64 { return b.MissingHours }),
+		number("short_locks", "Archives whose lock in the object store ends before their retention; 0 while CALLVAULT_ARCHIVES_LOCK is off.", func(b catalog.Backlog) int64 { return b.LocksShort }),
+		number("open_erasures", "Erasures that are not proven yet.", func(b catalog.Backlog) int64 { return b.Erasures }),
+		number("oldest_erasure_age_seconds", "How long ago the first of them was asked; 0 if none.", func(b catalog.Backlog) float64 { return age(b, b.OldestErasure) }),
+	}
+}
+
+func nightMetrics() []metric[catalog.Backlog] {
+	return []metric[catalog.Backlog]{
 		number("cut_short_nights", "Days, one per tenant, that ended within the last week while hours were pending or failed, or had recordings in no archive.",
-			func(b backlog) int64 { return b.CutShort }),
+			func(b catalog.Backlog) int64 { return b.CutShort }),
 		{"short_nights", "Days, one per tenant, that have fewer recordings than their totals say and are over or ended within the last week: within CALLVAULT_TOTALS_GRACE or not complete otherwise (waiting), or not (short).",
-			prometheus.GaugeValue, []string{"state"}, func(b backlog, set setter) {
+			prometheus.GaugeValue, []string{"state"}, func(b catalog.Backlog, set setter) {
 				set(float64(b.ShortWaiting), "waiting")
 				set(float64(b.Short), "short")
 			}},
 		number("surplus_nights", "Days, one per tenant, that have more recordings than their totals say and are over or ended within the last week.",
-			func(b backlog) int64 { return b.Surplus }),
-		number("faults", "Recordings and retained archives that the patrol found gone, changed or unreadable in the object store.", func(b backlog) int64 { return b.Faults }),
-		{"patrol_last_round_timestamp_seconds", "When the patrol had last read all recordings or archives; 0 before.", prometheus.GaugeValue, []string{"kind"}, func(b backlog, set setter) {
+			func(b catalog.Backlog) int64 { return b.Surplus }),
+	}
+}
+
+func patrolMetrics() []metric[catalog.Backlog] {
+	return []metric[catalog.Backlog]{
+		number("faults", "Recordings and retained archives that the patrol found gone, changed or unreadable in the object store.", func(b catalog.Backlog) int64 { return b.Faults }),
+		{"patrol_last_round_timestamp_seconds", "When the patrol had last read all recordings or archives; 0 before.", prometheus.GaugeValue, []string{"kind"}, func(b catalog.Backlog, set setter) {
 			for _, r := range b.Patrols {
 				ended := 0.0
 				if !r.Ended.IsZero() {
@@ -79,7 +95,7 @@ func backlogMetrics() []metric[catalog.Backlog] {
 				set(ended, r.Kind)
 			}
 		}},
-		{"patrol_overdue_seconds", "How long ago the patrol's round should have ended; 0 while it is in time.", prometheus.GaugeValue, []string{"kind"}, func(b backlog, set setter) {
+		{"patrol_overdue_seconds", "How long ago the patrol's round should have ended; 0 while it is in time.", prometheus.GaugeValue, []string{"kind"}, func(b catalog.Backlog, set setter) {
 			for _, r := range b.Patrols {
 				overdue := 0.0
 				if r.Running {
@@ -88,32 +104,42 @@ func backlogMetrics() []metric[catalog.Backlog] {
 				set(overdue, r.Kind)
 			}
 		}},
-		{"patrol_round_bytes", "Bytes of the patrol's present or last round: expected when it began, and read.", prometheus.GaugeValue, []string{"kind", "state"}, func(b backlog, set setter) {
+		{"patrol_round_bytes", "Bytes of the patrol's present or last round: expected when it began, and read.", prometheus.GaugeValue, []string{"kind", "state"}, func(b catalog.Backlog, set setter) {
 			for _, r := range b.Patrols {
 				set(float64(r.Expected), r.Kind, "expected")
 				set(float64(r.Bytes), r.Kind, "read")
 			}
 		}},
+	}
+}
+
+func webhookMetrics() []metric[catalog.Backlog] {
+	return []metric[catalog.Backlog]{
 		{"webhooks", "Webhooks by state: enabled, disabled, or gone (disabled since their receiver answered 410).",
-			prometheus.GaugeValue, []string{"state"}, func(b backlog, set setter) {
+			prometheus.GaugeValue, []string{"state"}, func(b catalog.Backlog, set setter) {
 				set(float64(b.Webhooks.Enabled), "enabled")
 				set(float64(b.Webhooks.Disabled), "disabled")
 				set(float64(b.Webhooks.Gone), "gone")
 			}},
-		number("failing_webhooks", "Enabled webhooks for which an event waits that failed three times or more.", func(b backlog) int64 { return b.Webhooks.Failing }),
-		number("log_leaves", "Audit lines and seals with a number in the log.", func(b backlog) int64 { return b.Log.Size }),
+		number("failing_webhooks", "Enabled webhooks for which an event waits that failed three times or more.", func(b catalog.Backlog) int64 { return b.Webhooks.Failing }),
+		number("given_up_deliveries", "Events for enabled webhooks that were given up within the last week and not replayed.",
+			func(b catalog.Backlog) int64 { return b.Webhooks.GivenUp }),
+	}
+}
+
+func logMetrics() []metric[catalog.Backlog] {
+	return []metric[catalog.Backlog]{
+		number("log_leaves", "Audit lines and seals with a number in the log.", func(b catalog.Backlog) int64 { return b.Log.Size }),
 		number("log_oldest_unsealed_age_seconds", "How old the oldest audit line is that no checkpoint of the log covers; 0 if none.",
-			func(b backlog) float64 { return age(b, b.Log.Oldest) }),
-		number("log_lost_leaves", "Leaves of the log whose audit lines the catalog lost when it was restored.", func(b backlog) int64 { return b.Log.Lost }),
-		number("log_gone_lines", "Audit lines that were taken away before they had a number in the log.", func(b backlog) int64 { return b.Log.Gone }),
+			func(b catalog.Backlog) float64 { return age(b, b.Log.Oldest) }),
+		number("log_lost_leaves", "Leaves of the log whose audit lines the catalog lost when it was restored.", func(b catalog.Backlog) int64 { return b.Log.Lost }),
+		number("log_gone_lines", "Audit lines that were taken away before they had a number in the log.", func(b catalog.Backlog) int64 { return b.Log.Gone }),
 		{"log_checkpoint_timestamp_seconds", "When the newest checkpoint of the log was written; absent before the first.", prometheus.GaugeValue, nil,
-			func(b backlog, set setter) {
+			func(b catalog.Backlog, set setter) {
 				if !b.Log.Checkpoint.IsZero() {
 					set(float64(b.Log.Checkpoint.Unix()))
 				}
 			}},
-		number("given_up_deliveries", "Events for enabled webhooks that were given up within the last week and not replayed.",
-			func(b backlog) int64 { return b.Webhooks.GivenUp }),
 	}
 }
 
