@@ -168,7 +168,7 @@ func ways() map[string]func(f *archived) {
 			f.must(f.c.Reopen(f.ctx, tenant, day, audit.Origin{}))
 		},
 		"a former program that ends the day": formerEnd,
-		"erasure": (*archived).erase,
+		"erasure":                            (*archived).erase,
 		"the release of another hold": func(f *archived) {
 			f.hold("another", func(o *holds.Order) { o.All = true })
 			f.pass(50 * time.Hour)
