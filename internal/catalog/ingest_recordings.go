@@ -109,13 +109,14 @@ func (r *registration) objectRows(ctx context.Context) (known map[string]objectR
 		key, s, err := scanObjectRow(rows)
 		known[key] = s
 		return err
-	}, `SELECT o.key, o.tenant, o.size, o.crc32, o.sha256, o.etag,
+	}, `SELECT o.key, coalesce(l.tenant, o.tenant), o.size, o.crc32, o.sha256, o.etag,
 			r.conversation_id, r.session_id, r.message_id, r.type, r.ts_us, r.size, r.crc32, r.sha256, r.content_type, r.sha256_origin, r.etag,
 			f.conversation_id, f.session_id, f.message_id, f.type, f.ts_us, f.size, f.crc32, f.sha256
 		FROM stage_objects s JOIN objects o ON o.key = s.key
+		LEFT JOIN left_objects l ON l.key = s.key AND l.tenant <> $1
 		LEFT JOIN recordings r ON r.tenant = o.tenant AND r.day = o.day AND r.object_key = o.key
 		LEFT JOIN corrected_recordings f ON f.object_key = r.object_key
-		WHERE o.tenant <> $1 OR o.size IS NOT NULL OR r.object_key IS NOT NULL`, r.tenant)
+		WHERE o.tenant <> $1 OR l.key IS NOT NULL OR o.size IS NOT NULL OR r.object_key IS NOT NULL`, r.tenant)
 	return known, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/callvault/callvault/internal/catalog/deletions"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -45,7 +46,11 @@ func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserv
 		if err != nil {
 			return err
 		}
-		if owner != tenant {
+		left, err := deletions.LeftOfOthers(ctx, tx, tenant, key)
+		if err != nil {
+			return err
+		}
+		if left || owner != tenant {
 			return domain.Errorf(domain.KindInvalid, "%s", otherTenantReason("the object key"))
 		}
 		if out.Day == "" { // the row is locked, so an erasure of the key is seen here or waits for it

@@ -225,6 +225,9 @@ func (d *Deleter) finish(ctx context.Context, gone, changed map[string]deletions
 			if err := deletions.Done(ctx, tx, key); err != nil {
 				return err
 			}
+			if err := deletions.Leave(ctx, tx, x.Tenant, []string{key}, at); err != nil {
+				return err
+			}
 			if x.Cause == deletions.CauseErasure {
 				key = ""
 			}

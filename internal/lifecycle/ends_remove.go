@@ -294,5 +294,8 @@ func (r *removal) dropObjects(ctx context.Context, prefix string, at int64) erro
 		r.free = append(r.free, names...)
 	}
 	r.queued = len(r.queue)
+	if err := deletions.Leave(ctx, r.tx, r.tenant, r.left, at); err != nil {
+		return err
+	}
 	return deletions.Queue(ctx, r.tx, r.queue, at)
 }

@@ -98,10 +98,36 @@ func claimSQL(skip string) string {
 		RETURNING key, tenant, etag, version_id, size, sha256, cause, subject, tries`
 }
 
-// Done takes an object out of the outbox: its bytes are gone, or are others by now.
+// Done takes an object out of the outbox: its bytes are gone, or are others by now. The latter are
+// to be left after that.
 func Done(ctx context.Context, tx *db.Tx, key string) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM deletions WHERE key = $1`, key)
-	return err
+	for _, table := range []string{"deletions", "left_objects"} {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE key = $1`, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Leave keeps other tenants from naming keys whose bytes stay in the bucket, in the transaction that
+// removes their rows.
+func Leave(ctx context.Context, tx *db.Tx, tenant string, keys []string, at int64) error {
+	for chunk := range slices.Chunk(keys, 500) {
+		var args []any
+		for _, key := range chunk {
+			args = append(args, key, tenant, at)
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO left_objects (key, tenant, left_us) VALUES `+db.ParameterRows(len(chunk), 3)+` ON CONFLICT DO NOTHING`, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// LeftOfOthers says whether bytes of another tenant were left under a key.
+func LeftOfOthers(ctx context.Context, tx *db.Tx, tenant, key string) (left bool, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM left_objects WHERE key = $1 AND tenant <> $2)`, key, tenant).Scan(&left)
+	return left, err
 }
 
 // Postpone makes an object that was not tried due again after wait.
