@@ -44,7 +44,7 @@ func (c *evidenceCmd) Run(ctx context.Context, d *deps) error {
 		return &usageError{fmt.Sprintf("--to %s lies before --from %s", to, from)}
 	}
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		if _, err := p.Catalog.Tenant(ctx, c.Tenant); err != nil {
+		if err := p.Catalog.TenantOrRetired(ctx, c.Tenant); err != nil {
 			return err
 		}
 		keys, err := p.LogKeys(ctx)

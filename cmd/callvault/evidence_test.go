@@ -45,4 +45,11 @@ func TestEvidence(t *testing.T) {
 	if lines := auditLog(t, "acme", "evidence.export", data); len(lines) != 1 || !strings.HasPrefix(lines[0], "command ") || !strings.Contains(lines[0], `"lines":2,"seals":0,"manifest":"`) {
 		t.Errorf("audit log: %v", lines)
 	}
+
+	// Of a deleted tenant too, with the line of its deletion.
+	run(exitOK, "", "tenant", "close", "acme", "--reason", "it left", "--yes", data)
+	run(exitOK, "", "tenant", "delete", "acme", "--yes", data)
+	out = filepath.Join(t.TempDir(), "deleted")
+	run(exitOK, "has 5 lines and 0 seals of acme", pack("acme", "today", "today")...)
+	run(exitOK, "proven by a checkpoint", "verify", out, "--log-key", filepath.Join(out, "log-keys.txt"))
 }
