@@ -69,9 +69,10 @@ func HoursWith(ctx context.Context, tx *db.Tx, tenant, conversation string) ([]d
 	return slices.Compact(keys), nil
 }
 
-// ProtectingHold gives the name of a hold that protects an archive which HideHours would doom in one of
-// these hours of a tenant; "" for none. The served archive of an open day is not one of them, unless
-// it has a recording that moved away: the next revision takes from it what a hold covers.
+// ProtectingHold gives the name of a hold that protects an archive which HideHours would doom in
+// one of these hours of a tenant. It gives "" for none. The served archive of an open day is left
+// out, because the next revision takes from it what a hold covers. It counts if it has a recording
+// that moved away.
 func ProtectingHold(ctx context.Context, tx *db.Tx, keys []domain.HourKey) (hold string, err error) {
 	for _, k := range keys {
 		err := tx.QueryRowContext(ctx, protectingHoldSQL(), k.Tenant, k.Day, k.Hour).Scan(db.OrZero(&hold))
@@ -196,9 +197,9 @@ func forgetMissing(ctx context.Context, tx *db.Tx, a HiddenArchive) error {
 	return err
 }
 
-// DoomHidden dooms hidden archives that nothing needs any more: their hours have another revision or
-// no data, or their days have ended. One that has a held recording as no other revision has it stays
-// hidden. It says how many.
+// DoomHidden dooms hidden archives that nothing needs any more: their hours have another revision
+// or no data, or their days have ended. An archive that alone has a held recording stays hidden. It
+// says how many it doomed.
 func (c *Catalog) DoomHidden(ctx context.Context, limit int) (int, error) {
 	type row struct {
 		domain.HourKey
@@ -229,8 +230,8 @@ func (c *Catalog) DoomHidden(ctx context.Context, limit int) (int, error) {
 	return len(doomed), err
 }
 
-// neededSQL is true for hidden archives that must stay: their hour waits for a build, or a hold covers
-// a recording of the hour, and no newer revision stands for them.
+// neededSQL is true for hidden archives that must stay. Their hour waits for a build, or a hold
+// covers a recording of the hour and no newer revision stands for them.
 func neededSQL() string {
 	return `(EXISTS (SELECT 1 FROM hours h WHERE h.tenant = archives.tenant AND h.day = archives.day AND h.hour = archives.hour AND h.state IN ('pending', 'failed'))
 		OR EXISTS (SELECT 1 FROM recordings r WHERE r.tenant = archives.tenant AND r.day = archives.day AND r.hour = archives.hour) AND ` + heldRevisionSQL() + `)`

@@ -150,8 +150,8 @@ func (d *Deleter) remove(ctx context.Context, x deletions.Deletion) error {
 	return d.sources.RemoveMatch(ctx, x.Key, objstore.Match{ETag: x.ETag, VersionID: x.VersionID})
 }
 
-// again makes an object due again that could not be deleted. err is nil if it was not tried: then it
-// has not failed.
+// again makes an object due again that could not be deleted. err is nil if it was not tried, and
+// then it counts no failure.
 func (d *Deleter) again(ctx context.Context, x deletions.Deletion, err error, r *DeleterReport) error {
 	if err == nil {
 		return d.outbox.Postpone(ctx, x.Key, time.Minute)

@@ -67,8 +67,8 @@ func TestDeleterPastARefusal(t *testing.T) {
 	})
 }
 
-// TestDeleterInAnOutage: a store that does not answer ends the pass. Only the object that was tried has
-// failed, nothing is counted as refused, and all go later.
+// TestDeleterInAnOutage: a store that does not answer ends the pass. Only the object that was tried
+// has failed, nothing is counted as refused, and all go later.
 func TestDeleterInAnOutage(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		keys := f.threeQueued()

@@ -169,8 +169,8 @@ func (e *Ends) end(ctx context.Context, tenant string, ids []string, r *EndsRepo
 // ending is a conversation that is not removed whole yet.
 type ending struct{ tenant, id string }
 
-// goOn removes more of conversations that have ended already, those after the ones of the pass before.
-// Its error is an outage, or the first one.
+// goOn removes more of conversations that have ended already. It begins after those of the pass
+// before. Its error is an outage, or the first one.
 func (e *Ends) goOn(ctx context.Context, r *EndsReport) (failure error) {
 	list, err := db.Collect(ctx, e.db, func(rows *sql.Rows) (n ending, err error) {
 		err = rows.Scan(&n.tenant, &n.id)

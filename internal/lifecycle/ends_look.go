@@ -75,8 +75,8 @@ func (e *Ends) lookUp(ctx context.Context, key string) (info objstore.Info, ther
 	return info, false, nil, err
 }
 
-// blocked counts a conversation or an upload that stays, and tells of the first one: the others mostly
-// stay for the same reason.
+// blocked counts a conversation or an upload that stays. It tells of the first one only, because
+// the others mostly stay for the same reason.
 func (e *Ends) blocked(r *EndsReport, what zap.Field, err error) {
 	if r.Blocked++; r.Blocked == 1 {
 		e.log.Error("source audio can't end, because the object store does not let an object be looked up", what, zap.Error(err), zap.String("hint", objstore.Advice(err)))

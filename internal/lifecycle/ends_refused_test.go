@@ -104,8 +104,8 @@ func TestUploadsEndPastARefusal(t *testing.T) {
 	})
 }
 
-// TestEndsGoOnPastARefusal: conversations that can't be removed whole, because the store does not let
-// their objects be looked up, do not hold up the rest of others.
+// TestEndsGoOnPastARefusal: conversations whose objects the store does not let be looked up can't
+// be removed whole. They do not hold up the rest of others.
 func TestEndsGoOnPastARefusal(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		for _, id := range []string{"c-1", "c-2", "c-3"} {

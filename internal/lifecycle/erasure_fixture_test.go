@@ -174,8 +174,8 @@ func (e *erasing) dump() map[string]string {
 	return out
 }
 
-// leftOver fails if a text is in a table or in an object of both buckets. Orders and audit lines may
-// have ids.
+// leftOver fails if a text is in a table or in an object of both buckets. Orders and audit lines
+// may have ids.
 func (e *erasing) leftOver(content string) {
 	e.Helper()
 	for table, rows := range e.dump() {
@@ -276,12 +276,6 @@ func (e *erasing) wantKind(err error, kind domain.Kind) {
 	}
 }
 
-// Conversations are found by their user, and by a phone number in any spelling.
-// A catalog that was restored from an older backup repeats the erasures that it lacks.
-// A lock of the store is no obstacle in governance mode. In compliance mode the copy is hidden, and
-// the proof names the lock's end.
-// Erasures are killed anywhere and run by two workers at once, beside lines and holds. Each ends, and
-// nothing else changes.
 // killed gives a context that ends at a random time.
 func killed(e *erasing) (ctx context.Context, kill func()) {
 	return context.WithTimeout(e.ctx, time.Duration(rand.Int64N(int64(60*time.Millisecond))))

@@ -19,8 +19,9 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// hide removes the rows of an erasure's conversations, one after the other. One that fails, or that a
-// hold keeps, does not stop the others, unless it is an outage. The next state is "" while one is left.
+// hide removes the rows of an erasure's conversations, one after the other. One that fails, or that
+// a hold keeps, does not stop the others, but an outage does. The next state is "" while one is
+// left.
 func (e *Eraser) hide(ctx context.Context, x Erasure) (next string, err error) {
 	left, err := db.Collect(ctx, e.db, db.Value[string], `SELECT conversation_id FROM erasure_targets WHERE erasure = $1 AND removed_us IS NULL ORDER BY conversation_id`, x.ID)
 	if err != nil {
@@ -253,8 +254,9 @@ func scanHours(tenant string) func(rows *sql.Rows) (domain.HourKey, error) {
 	}
 }
 
-// awaitRebuilt waits until no archive of the erasure is needed for a rebuild, or is the only one that
-// has what a hold covers. Then it deletes objects of its hours that the catalog knows nothing of.
+// awaitRebuilt waits while an archive of the erasure is needed for a rebuild, or is the only one
+// that has what a hold covers. Then it deletes objects of its hours that the catalog knows nothing
+// of.
 func (e *Eraser) awaitRebuilt(ctx context.Context, x Erasure) (next string, err error) {
 	var needed int
 	var hold string
@@ -269,9 +271,9 @@ func (e *Eraser) awaitRebuilt(ctx context.Context, x Erasure) (next string, err 
 	return ErasureDeleting, e.eraseStrays(ctx, x)
 }
 
-// eraseStrays deletes objects under the keys of the erasure's hours that have no row: a catalog that
-// was restored from a backup lacks the rows of what was published since. The rows are read after the
-// listing, and each archive has a row before its first byte.
+// eraseStrays deletes objects under the keys of the erasure's hours that have no row. A catalog
+// that was restored from a backup lacks the rows of what was published since. The rows are read
+// after the listing, because each archive has a row before its first byte.
 func (e *Eraser) eraseStrays(ctx context.Context, x Erasure) error {
 	hours, err := e.hours(ctx, x)
 	if err != nil {

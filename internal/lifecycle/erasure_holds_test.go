@@ -74,8 +74,8 @@ func TestErasureIsRefusedForANeighbour(t *testing.T) {
 	}
 }
 
-// The audio of a held neighbour that was lost meanwhile is taken over from the former archive, which
-// may go then.
+// The audio of a held neighbour that was lost meanwhile is taken over from the former archive,
+// which may go then.
 func TestErasureTakesOverAHeldNeighbour(t *testing.T) {
 	f := newArchived(t)
 	e := f.erasing()
@@ -89,8 +89,9 @@ func TestErasureTakesOverAHeldNeighbour(t *testing.T) {
 	}
 }
 
-// What came after the order may make a hidden archive the only one that has a held neighbour: a hold,
-// and the end of its day before the hour is built again. The archive stays hidden until the release.
+// A hold that comes after the order, and the end of its day before the hour is built again, can
+// leave a hidden archive as the only one that has a held neighbour. It stays hidden until the
+// release.
 func TestErasureWaitsForAHeldNeighbour(t *testing.T) {
 	f := newArchived(t)
 	e := f.erasing()

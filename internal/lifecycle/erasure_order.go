@@ -91,8 +91,8 @@ func (e *Eraser) Missing(ctx context.Context) (missing []string, err error) {
 	return missing, nil
 }
 
-// Repeat takes orders up that the catalog does not know, and hides what all open orders erase. It is
-// for roles, before they serve. Errors: KindConflict while a hold keeps one from being hidden,
+// Repeat takes up orders that the catalog does not know, and hides what all open orders erase.
+// Roles call it before they serve. Errors: KindConflict while a hold keeps one from being hidden,
 // KindUnavailable.
 func (e *Eraser) Repeat(ctx context.Context) error {
 	missing, err := e.Missing(ctx)

@@ -88,8 +88,9 @@ type provenDetail struct {
 	Locked            int           `json:"locked,omitempty"`
 }
 
-// follow notes which objects of an erasure are gone, and which ones a lock keeps. The sweeper deletes
-// archives that have a row, and the deleter recordings; the others are deleted here.
+// follow notes which objects of an erasure are gone, and which ones a lock keeps. The sweeper
+// deletes archives that have a row, and the deleter deletes recordings. The other objects are
+// deleted here.
 func (e *Eraser) follow(ctx context.Context, x Erasure) error {
 	strays, err := db.Collect(ctx, e.db, db.Value[string], `SELECT o.key FROM erasure_objects o WHERE o.erasure = $1 AND o.archive AND o.gone_us IS NULL
 		AND NOT EXISTS (SELECT 1 FROM archives a WHERE a.object_key = o.key)`, x.ID)

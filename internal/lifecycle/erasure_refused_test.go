@@ -26,8 +26,8 @@ func (b *keepingBucket) Erase(ctx context.Context, key string) error {
 	return b.Bucket.Erase(ctx, key)
 }
 
-// TestErasurePastARefusal: neither a conversation whose objects the store does not let be looked up,
-// nor an object that it refuses to delete, holds up the rest of an erasure.
+// TestErasurePastARefusal: the store does not let one conversation's objects be looked up, and
+// refuses to delete an archive. Neither holds up the rest of an erasure.
 func TestErasurePastARefusal(t *testing.T) {
 	eraseOnBoth(t, func(e *erasing) {
 		e.whole("c-1")

@@ -109,6 +109,7 @@ func TestErasureIsRefused(t *testing.T) {
 	})
 }
 
+// Conversations are found by their user, and by a phone number in any spelling.
 func TestErasureOfPeople(t *testing.T) {
 	f := newFixture(t, catalogtest.Open(t, "sqlite://"+t.TempDir()+"/c.db"))
 	e := extend(f, objstoretest.MinIO(f))
@@ -131,6 +132,7 @@ func TestErasureOfPeople(t *testing.T) {
 	e.wantKind(err, domain.KindInvalid)
 }
 
+// A catalog that was restored from an older backup repeats the erasures that it lacks.
 func TestErasureAfterARestore(t *testing.T) {
 	eraseOnBoth(t, func(e *erasing) {
 		e.whole("gone")
@@ -167,6 +169,8 @@ func TestErasureAfterARestore(t *testing.T) {
 	})
 }
 
+// A lock of the store is no obstacle in governance mode. In compliance mode the copy is hidden, and
+// the proof names the lock's end.
 func TestErasureUnderALock(t *testing.T) {
 	for _, mode := range []objstore.LockMode{objstore.Governance, objstore.Compliance} {
 		t.Run(mode.String(), func(t *testing.T) {
@@ -191,6 +195,8 @@ func TestErasureUnderALock(t *testing.T) {
 	}
 }
 
+// Erasures are killed anywhere and run by two workers at once, beside lines and holds. Each ends,
+// and nothing else changes.
 func TestErasureIsKilled(t *testing.T) {
 	c := catalogtest.Open(t, catalogtest.Postgres(t))
 	e := newErasing(t, c, objstoretest.MinIO(t))
