@@ -29,6 +29,9 @@ func ParseKeys(text []byte) (Keys, error) {
 		if err != nil {
 			return nil, fmt.Errorf("line %d is no public key of a log: %w", i+1, err)
 		}
+		if len(keys) > 0 && key.Name() != keys.Name() {
+			return nil, fmt.Errorf("line %d is a key of the log %s, but the first one is of %s; name a file with the keys of one log", i+1, key.Name(), keys.Name())
+		}
 		if keys = append(keys, key); len(keys) > maxKeys {
 			return nil, fmt.Errorf("there are more than %d keys", maxKeys)
 		}

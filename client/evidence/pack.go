@@ -181,6 +181,10 @@ func (c *checker) openTree() bool {
 		c.report.add(name, 0, "It is no checkpoint of the log: %v.", err)
 		return false
 	}
+	if head.Origin != c.manifest.Log {
+		c.report.add(name, 0, "It is of the log %.70q; the manifest names %.70q.", head.Origin, c.manifest.Log)
+		return false
+	}
 	c.report.LogSize = head.N
 	c.tree = tlog.TileHashReader(head.Tree, tiles{c.root})
 	return true
