@@ -14,6 +14,7 @@ import (
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/domain"
 )
 
 //go:embed openapi.yaml
@@ -87,6 +88,9 @@ func (h *handler) logKeys(w http.ResponseWriter, r *http.Request) error {
 	keys, err := h.deps.LogKeys.LogKeys(r.Context())
 	if err != nil {
 		return err
+	}
+	if len(keys) == 0 { // an empty file would be kept as the key
+		return domain.Errorf(domain.KindUnavailable, "the log has no key yet; callvault migrate up makes it")
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "public, max-age=300")

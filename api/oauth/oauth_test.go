@@ -217,8 +217,12 @@ func TestMetadata(t *testing.T) {
 		t.Errorf("%d %s", keys.Status, keys.Body)
 	}
 	f.spec.Do(t, f.handler, httptest.NewRequest("HEAD", "/.well-known/jwks.json", nil))
-	logKey := catalog.NewLogKey{SigningKey: catalog.SigningKey{ID: "k", Purpose: "log"}, Verifier: "callvault/x+1+y"}
-	if _, err := f.cat.AddLogKeys(t.Context(), logKey, catalog.SigningKey{ID: "s", Purpose: "log_salt"}, audit.Origin{}); err != nil {
+	none := f.spec.Do(t, f.handler, httptest.NewRequest("GET", "/.well-known/callvault-log-key", nil))
+	if none.Status != 503 || none.Header.Get("Retry-After") == "" {
+		t.Errorf("before the log has a key: %d %v", none.Status, none.Header)
+	}
+	logKey := catalog.NewLogKey{SigningKey: catalog.SigningKey{ID: "k", Purpose: "log", Material: []byte{1}}, Verifier: "callvault/x+1+y"}
+	if _, err := f.cat.AddLogKeys(t.Context(), logKey, catalog.SigningKey{ID: "s", Purpose: "log_salt", Material: []byte{1}}, audit.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	ofLog := f.spec.Do(t, f.handler, httptest.NewRequest("GET", "/.well-known/callvault-log-key", nil))
