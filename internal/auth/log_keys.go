@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -25,12 +26,15 @@ const (
 	algorithmSalt = "HMAC-SHA-256" // not the name of the keys of links, so that it never signs one
 )
 
+// maxSigners bounds the keys that sign a checkpoint. Readers accept 100 signatures at most.
+const maxSigners = 16
+
 // LogKeyStore is where the log's keys are kept. Its errors are KindUnavailable.
 type LogKeyStore interface {
 	SigningKeys(ctx context.Context) ([]catalog.SigningKey, error)
 	LogKeys(ctx context.Context) ([]catalog.LogKey, error)
 	AddLogKeys(ctx context.Context, key catalog.NewLogKey, secret catalog.SigningKey, o audit.Origin) (int, error)
-	RotateLogKey(ctx context.Context, key catalog.NewLogKey, o audit.Origin) error
+	RotateLogKey(ctx context.Context, key catalog.NewLogKey, maxRetired time.Duration, o audit.Origin) error
 }
 
 // EnsureLogKeys makes the log's key and the secret of its salts where they are missing. It returns
@@ -63,7 +67,7 @@ func EnsureLogKeys(ctx context.Context, store LogKeyStore, master, origin string
 }
 
 // RotateLogKey makes a new key for the log and returns its public key. The former one goes on to
-// sign beside it as long as its private key is kept, which is eight days.
+// sign beside it for eight days.
 func RotateLogKey(ctx context.Context, store LogKeyStore, master, origin string, o audit.Origin) (public string, err error) {
 	m, err := newMasterKey(master)
 	if err != nil {
@@ -76,7 +80,7 @@ func RotateLogKey(ctx context.Context, store LogKeyStore, master, origin string,
 	if err != nil {
 		return "", err
 	}
-	return key.Verifier, store.RotateLogKey(ctx, key, o)
+	return key.Verifier, store.RotateLogKey(ctx, key, maxRetired, o)
 }
 
 func newLogKey(origin string, m *masterKey) (k catalog.NewLogKey, err error) {
@@ -109,6 +113,9 @@ func OpenLogKeys(ctx context.Context, store LogKeyStore, master, origin string) 
 		}
 		if k.Purpose == string(PurposeLogSalt) {
 			keys.Secret = material
+			continue
+		}
+		if !k.Retired.IsZero() && (time.Since(k.Retired) > maxRetired || len(keys.Signers) == maxSigners) {
 			continue
 		}
 		signer, err := note.NewSigner(string(material))

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/audit"
@@ -72,9 +73,10 @@ func (c *Catalog) AddLogKeys(ctx context.Context, key NewLogKey, secret SigningK
 	return added, err
 }
 
-// RotateLogKey retires the log's key and adds another one. Error: KindConflict when another process
-// does so at the same time.
-func (c *Catalog) RotateLogKey(ctx context.Context, key NewLogKey, o audit.Origin) error {
+// RotateLogKey retires the log's key and adds another one. It deletes private keys of the log that
+// were retired more than maxRetired ago. Error: KindConflict when another process rotates it at the
+// same time.
+func (c *Catalog) RotateLogKey(ctx context.Context, key NewLogKey, maxRetired time.Duration, o audit.Origin) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
 		at, err := clock.Now(ctx, tx)
 		if err != nil {
@@ -82,8 +84,14 @@ func (c *Catalog) RotateLogKey(ctx context.Context, key NewLogKey, o audit.Origi
 		}
 		var former string
 		err = tx.QueryRowContext(ctx, `UPDATE log_keys SET retired_us = $1 WHERE retired_us IS NULL RETURNING verifier`, at).Scan(&former)
+		if errors.Is(err, sql.ErrNoRows) {
+			return noCurrentLogKey(ctx, tx)
+		}
 		if err != nil {
-			return db.NotFound(err, "there is no key of the log yet; run: callvault migrate up")
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM keys WHERE purpose = $1 AND retired_us <= $2`, key.Purpose, at-maxRetired.Microseconds()); err != nil {
+			return err
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE keys SET retired_us = $2 WHERE purpose = $1 AND retired_us IS NULL`, key.Purpose, at); err != nil {
 			return err
@@ -93,10 +101,25 @@ func (c *Catalog) RotateLogKey(ctx context.Context, key NewLogKey, o audit.Origi
 			return err
 		}
 		if n == 0 {
-			return domain.Errorf(domain.KindConflict, "the log's key was rotated by somebody else at the same time")
+			return errLogRotated
 		}
 		return saveLogKey(ctx, tx, key, at, ActionLogRotate, former, o)
 	})
+}
+
+var errLogRotated = domain.Errorf(domain.KindConflict, "the log's key was rotated by somebody else at the same time")
+
+// noCurrentLogKey says why no key of the log could be retired: there was none ever, or another
+// process has just retired it, which PostgreSQL tells only after a wait.
+func noCurrentLogKey(ctx context.Context, tx *db.Tx) error {
+	var known bool
+	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM log_keys)`).Scan(&known); err != nil {
+		return err
+	}
+	if known {
+		return errLogRotated
+	}
+	return domain.Errorf(domain.KindNotFound, "there is no key of the log yet; run: callvault migrate up")
 }
 
 func saveLogKey(ctx context.Context, tx *db.Tx, key NewLogKey, at int64, action, former string, o audit.Origin) error {

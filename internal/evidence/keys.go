@@ -3,6 +3,7 @@ package evidence
 import (
 	"bufio"
 	"crypto/rand"
+	"encoding/base64"
 	"strings"
 
 	"filippo.io/torchwood"
@@ -34,14 +35,19 @@ func NewKey(origin string) (private, public string, err error) {
 // Error: KindInvalid for a key that is none, or that is of another log.
 func Policy(origin string, verifiers []string) (torchwood.Policy, error) {
 	keys := make([]torchwood.Policy, 0, len(verifiers))
-	for _, text := range verifiers {
+	known := map[uint32]bool{} // a policy of one key twice accepts nothing
+	for i, text := range verifiers {
 		v, err := note.NewVerifier(text)
-		if err != nil {
-			return nil, domain.Wrap(domain.KindInvalid, err, "%q is no public key of a log; callvault log key prints it", text)
+		if err != nil { // what it is may be a private key, so that it is not shown
+			return nil, domain.Wrap(domain.KindInvalid, err, "key %d is no public key of a log; callvault log key prints it", i+1)
 		}
 		if v.Name() != origin {
 			return nil, domain.Errorf(domain.KindInvalid, "the public key %q is of another log than %s", text, origin)
 		}
+		if known[v.KeyHash()] {
+			continue
+		}
+		known[v.KeyHash()] = true
 		keys = append(keys, torchwood.SingleVerifierPolicy(v))
 	}
 	if len(keys) == 0 {
@@ -59,10 +65,31 @@ func ParseKeys(text string) (origin string, verifiers []string, err error) {
 			verifiers = append(verifiers, line)
 		}
 	}
+	if err := lines.Err(); err != nil {
+		return "", nil, domain.Wrap(domain.KindInvalid, err, "line %d is no public key of a log; callvault log key prints it", len(verifiers)+1)
+	}
 	if len(verifiers) == 0 {
 		return "", nil, domain.Errorf(domain.KindInvalid, "the file has no public key of a log; callvault log key prints it")
 	}
 	origin, _, _ = strings.Cut(verifiers[0], "+")
-	_, err = Policy(origin, verifiers)
-	return origin, verifiers, err
+	if _, err := Policy(origin, verifiers); err != nil {
+		return "", nil, err
+	}
+	for i, text := range verifiers {
+		if !canonical(text) {
+			return "", nil, domain.Errorf(domain.KindInvalid, "key %d is not written as callvault log key prints it", i+1)
+		}
+	}
+	return origin, verifiers, nil
+}
+
+// canonical reports whether a public key is written in the one way in which callvault writes it.
+// note.NewVerifier reads others as well.
+func canonical(verifier string) bool {
+	parts := strings.SplitN(verifier, "+", 3)
+	if len(parts) != 3 {
+		return false
+	}
+	data, err := base64.StdEncoding.Strict().DecodeString(parts[2])
+	return err == nil && len(parts[1]) == 8 && parts[1] == strings.ToLower(parts[1]) && parts[2] == base64.StdEncoding.EncodeToString(data)
 }

@@ -239,7 +239,11 @@ func (p *pass) checkpoint(ctx context.Context, state merkle.State) error {
 	if next.leaves, err = tree.ReadHashes(indexes); err != nil {
 		return err
 	}
-	_, err = p.bucket.Put(ctx, p.folder+checkpointKey(next.N), next.format(), objstore.PutOptions{ContentType: "text/plain", IfNoneMatch: true})
+	object := next.format()
+	if _, err := parsePublished(object, p.policy); err != nil { // it can never be overwritten
+		return fmt.Errorf("checkpoint %d was not written, since no reader would accept it: %w", next.N, err)
+	}
+	_, err = p.bucket.Put(ctx, p.folder+checkpointKey(next.N), object, objstore.PutOptions{ContentType: "text/plain", IfNoneMatch: true})
 	switch {
 	case err == nil:
 		err = p.log.Record(ctx, p.right, next.Checkpoint)

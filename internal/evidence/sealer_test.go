@@ -3,6 +3,7 @@ package evidence_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,7 +75,7 @@ func TestProofsAndKeys(t *testing.T) {
 		check(true, `{"day":"2025-12-12"}`, public)
 		check(true, `{"day":"2025-12-12"}`, before.Verifiers...) // both sign after a rotation
 		check(false, `{"day":"2025-12-13"}`, public)
-		_, err = f.c.DB().ExecContext(f.ctx, `DELETE FROM keys WHERE retired_us IS NOT NULL`) // as after eight days
+		_, err = f.c.DB().ExecContext(f.ctx, `UPDATE keys SET retired_us = retired_us - 691200000000`) // 8 days
 		f.must(err)
 		f.line(0)
 		f.seal(evidence.Config{})
@@ -83,7 +84,77 @@ func TestProofsAndKeys(t *testing.T) {
 		check(false, `{"day":"2025-12-12"}`, before.Verifiers...)
 		check(true, `{"day":"2025-12-12"}`, after.Verifiers...)
 		f.sound() // the public key of former checkpoints stays
+		for range 20 {
+			_, err = auth.RotateLogKey(f.ctx, f.c, "", before.Origin, audit.Origin{Actor: "command"})
+			f.must(err)
+		}
+		if n := f.count(`SELECT count(*) FROM keys WHERE purpose = 'log'`); n != 21 { // the first one is deleted
+			f.Errorf("%d private keys are kept", n)
+		}
+		if after, err = f.keys(f.ctx); err != nil || len(after.Signers) != 16 {
+			f.Errorf("%d keys sign, error %v", len(after.Signers), err)
+		}
 	})
+}
+
+// A checkpoint that no reader would accept is not written, since it could never be overwritten.
+func TestUnreadableCheckpoint(t *testing.T) {
+	f := open(t, "sqlite://"+t.TempDir()+"/c.db", bucket(t))
+	keys, err := f.keys(f.ctx)
+	f.must(err)
+	_, other, err := evidence.NewKey(keys.Origin)
+	f.must(err)
+	_, err = f.c.DB().ExecContext(f.ctx, `UPDATE log_keys SET verifier = $1`, other)
+	f.must(err)
+	if err := f.sealer(evidence.Config{}).Pass(f.ctx); domain.KindOf(err) != domain.KindBadCatalog {
+		t.Errorf("a checkpoint by an unknown key: %v", err)
+	}
+	_, err = f.c.DB().ExecContext(f.ctx, `UPDATE log_keys SET verifier = $1`, keys.Verifiers[0])
+	f.must(err)
+	f.seal(evidence.Config{})
+	f.sound()
+}
+
+// Of several who rotate the key at once, those that come late are told so.
+func TestRotateAtOnce(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		keys, err := f.keys(f.ctx)
+		f.must(err)
+		done := make(chan error)
+		for range 8 {
+			go func() {
+				_, err := auth.RotateLogKey(f.ctx, f.c, "", keys.Origin, audit.Origin{Actor: "command"})
+				done <- err
+			}()
+		}
+		for range 8 {
+			if err := <-done; err != nil && domain.KindOf(err) != domain.KindConflict {
+				f.Error(err)
+			}
+		}
+	})
+}
+
+// One key that is written in two ways is one key, and the file that says so is refused.
+func TestKeysAreCanonical(t *testing.T) {
+	_, key, err := evidence.NewKey("callvault/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, rest, _ := strings.Cut(key, "+")
+	hash, data, _ := strings.Cut(rest, "+")
+	upper := name + "+" + strings.ToUpper(hash) + "+" + data
+	for name, text := range map[string]string{
+		"no canonical hash": name + "+0" + hash + "+" + data, "a private key": "PRIVATE+KEY+callvault/x+secret", "a long line": key + "\n" + strings.Repeat("x", 70_000),
+	} {
+		if _, _, err := evidence.ParseKeys(text); domain.KindOf(err) != domain.KindInvalid || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err = evidence.Policy(name, []string{key, upper, key})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // A sealer that has lost its right writes nothing, and one that was killed is waited for.
