@@ -56,7 +56,7 @@ func (c *checker) checkFile(f *manifestFile) error {
 	}
 	defer in.Close()
 	if strings.HasPrefix(f.Name, "archives/") {
-		if err := c.checkArchive(f.Name, in); err != nil {
+		if err := c.checkArchive(f, in); err != nil {
 			return err
 		}
 	}
@@ -99,9 +99,10 @@ func (c *checker) checkFile(f *manifestFile) error {
 	return nil
 }
 
-// checkArchive checks a copied archive, and that a seal of the pack names it. The seals come first
-// in the manifest.
-func (c *checker) checkArchive(name string, in *os.File) error {
+// checkArchive checks a copied archive, and that a seal of the pack names it, unless the manifest says
+// that none does. The seals come first in the manifest.
+func (c *checker) checkArchive(f *manifestFile, in *os.File) error {
+	name := f.Name
 	info, err := in.Stat()
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
@@ -113,7 +114,11 @@ func (c *checker) checkArchive(name string, in *os.File) error {
 	for _, p := range r.Problems {
 		c.report.add(name, 0, "%s", p)
 	}
-	if r.OK() && !c.sealed[r.UTCDay+" "+r.Hour+" "+r.ManifestSHA256] {
+	switch {
+	case !r.OK() || c.sealed[r.UTCDay+" "+r.Hour+" "+r.ManifestSHA256]:
+	case f.Unsealed:
+		c.report.Unsealed++
+	default:
 		c.report.add(name, 0, "No seal of the pack names this archive.")
 	}
 	return nil

@@ -54,6 +54,7 @@ type Report struct {
 	Seals        int64     `json:"seals"`
 	Files        int       `json:"files"`
 	Unplaced     int64     `json:"unplaced,omitempty"` // what had no place in the log when the pack was made
+	Unsealed     int64     `json:"unsealed,omitempty"` // archives that no seal of the pack names, as its manifest says
 	LogSize      int64     `json:"logSize"`            // leaves of the checkpoint
 	Proven       bool      `json:"proven"`             // the checkpoint is signed by one of the keys
 	Problems     []Problem `json:"problems"`           // the first thousand
@@ -88,10 +89,11 @@ type manifest struct {
 }
 
 type manifestFile struct {
-	Name   string `json:"name"`
-	SHA256 string `json:"sha256"`
-	Bytes  int64  `json:"bytes"`
-	Lines  int64  `json:"lines"`
+	Name     string `json:"name"`
+	SHA256   string `json:"sha256"`
+	Bytes    int64  `json:"bytes"`
+	Lines    int64  `json:"lines"`
+	Unsealed bool   `json:"unsealed"` // an archive that no seal of the pack names
 }
 
 const kind = "callvault-evidence"

@@ -51,6 +51,9 @@ func packLines(r *evidence.Report) []string {
 	if r.Unplaced > 0 {
 		lines = append(lines, fmt.Sprintf("        %d lines and seals are not in it, since they had no place in the log yet", r.Unplaced))
 	}
+	if r.Unsealed > 0 {
+		lines = append(lines, fmt.Sprintf("        no seal names %s of it; only their bytes when the pack was made are proven", count(int(r.Unsealed), "archive")))
+	}
 	return lines
 }
 

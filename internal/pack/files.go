@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/callvault/callvault/client/dayseal"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/evidence"
@@ -141,10 +142,24 @@ func (w *writer) seals(ctx context.Context) (n int64, err error) {
 			}
 			n++
 			w.leaves[s.Leaf>>8] = struct{}{}
-			err = errors.Join(err, f.line(Seal{N: n, Leaf: s.Leaf, Data: s.Data}))
+			err = errors.Join(err, f.line(Seal{N: n, Leaf: s.Leaf, Data: s.Data}), w.addSealed(s.Data))
 		}
 	}
 	return n, w.finish(f, err)
+}
+
+// addSealed notes which archives a seal names.
+func (w *writer) addSealed(data string) error {
+	day, err := dayseal.ParseData([]byte(data))
+	if err != nil {
+		return domain.Wrap(domain.KindBadCatalog, err, "a seal in the catalog can't be read; run: callvault log verify")
+	}
+	for i := range day.Hours {
+		if sum := day.Hours[i].ManifestSHA256; sum != nil {
+			w.sealed[*sum] = true
+		}
+	}
+	return nil
 }
 
 // tables writes what the catalog says now of holds, erasures and the like.
@@ -196,6 +211,7 @@ func (w *writer) copy(ctx context.Context, a catalog.Retained) error {
 			err = fmt.Errorf("the object has %d bytes, the catalog says %d", f.info.Bytes, a.Size)
 		}
 	}
+	f.info.Unsealed = !w.sealed[a.ManifestSHA256]
 	if err != nil {
 		err = fmt.Errorf("copy the archive of %s: %w", hour, err)
 	}

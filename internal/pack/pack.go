@@ -53,6 +53,8 @@ type File struct {
 	SHA256 string `json:"sha256"`
 	Bytes  int64  `json:"bytes"`
 	Lines  int64  `json:"lines,omitempty"` // of NDJSON
+	// Unsealed says of an archive that no seal of the pack names it: its day was not sealed with it.
+	Unsealed bool `json:"unsealed,omitempty"`
 }
 
 // Manifest is manifest.json.
@@ -89,6 +91,7 @@ type writer struct {
 	until    time.Time
 	manifest Manifest
 	leaves   map[int64]struct{} // tiles of level 0 whose leaves the pack has
+	sealed   map[string]bool    // manifests of archives that seals of the pack name
 }
 
 // Write writes a pack and returns its manifest. Its directory appears whole or not at all.
@@ -113,7 +116,7 @@ func Write(ctx context.Context, cfg Config, c *catalog.Catalog, bucket Bucket) (
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	w := &writer{Config: cfg, catalog: c, bucket: bucket, dir: dir, leaves: map[int64]struct{}{}}
+	w := &writer{Config: cfg, catalog: c, bucket: bucket, dir: dir, leaves: map[int64]struct{}{}, sealed: map[string]bool{}}
 	if err := w.write(ctx); err != nil {
 		return m, err
 	}
