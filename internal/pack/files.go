@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/callvault/callvault/client/dayseal"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/evidence"
@@ -150,13 +149,21 @@ func (w *writer) seals(ctx context.Context) (n int64, err error) {
 
 // addSealed notes which archives a seal names.
 func (w *writer) addSealed(data string) error {
-	day, err := dayseal.ParseData([]byte(data))
-	if err != nil {
+	var day struct {
+		Hours []struct {
+			Manifest *string `json:"manifestSha256"`
+		} `json:"hours
+availableHours
+noDataHours
+pendingHours
+failedHours"`
+	}
+	if err := json.Unmarshal([]byte(data), &day); err != nil {
 		return domain.Wrap(domain.KindBadCatalog, err, "a seal in the catalog can't be read; run: callvault log verify")
 	}
-	for i := range day.Hours {
-		if sum := day.Hours[i].ManifestSHA256; sum != nil {
-			w.sealed[*sum] = true
+	for _, h := range day.Hours {
+		if h.Manifest != nil {
+			w.sealed[*h.Manifest] = true
 		}
 	}
 	return nil
