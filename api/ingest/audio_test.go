@@ -89,7 +89,7 @@ func TestSums(t *testing.T) {
 			time.Now().UTC().Add(-24*time.Hour).Format(time.RFC3339), key, sha256.Sum256(data))), nil)
 	}
 	accepted := func(changed int) string {
-		return fmt.Sprintf(`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"changed":%d,"tooLate":0}`, changed)
+		return fmt.Sprintf(`{"lines":1,"batches":1,"agents":0,"conversations":0,"messages":0,"recordings":1,"totals":0,"changed":%d,"tooLate":0}`, changed)
 	}
 	otherBytes := `{"error":"The bytes are not those that are known for this object key: size, CRC-32 or SHA-256 differ. If these bytes are right, an operator corrects the recording (callvault recording correct)."}`
 	f.want("a line", line("line.opus", data), 200, accepted(2))
