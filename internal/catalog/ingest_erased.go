@@ -124,15 +124,24 @@ func queueErased(ctx context.Context, tx *db.Tx, tenant string, keys []string, a
 	return deletions.Queue(ctx, tx, uploads, at)
 }
 
-// takenKeys gives those of the keys that another tenant has, or another recording.
+// takenKeys gives those of the keys that another tenant has, or another recording or conversation.
+// It locks their rows first, as every transaction does that names keys: what names one later waits,
+// or is seen here.
 func (r *registration) takenKeys(ctx context.Context, keys []string) (map[string]bool, error) {
+	if r.tx.Postgres() {
+		_, err := r.tx.ExecContext(ctx, `SELECT 1 FROM objects WHERE key IN (`+db.Parameters(1, len(keys))+`) ORDER BY key FOR UPDATE`, db.Texts(keys)...)
+		if err != nil {
+			return nil, err
+		}
+	}
 	taken := map[string]bool{}
 	err := db.Each(ctx, r.tx, func(rows *sql.Rows) error {
 		var key string
 		err := rows.Scan(&key)
 		taken[key] = true
 		return err
-	}, `SELECT key FROM objects WHERE (tenant <> $1 OR day IS NOT NULL) AND key IN (`+db.Parameters(2, len(keys))+`)`,
+	}, `SELECT key FROM objects WHERE key IN (`+db.Parameters(2, len(keys))+`) AND (tenant <> $1 OR day IS NOT NULL
+		OR EXISTS (SELECT 1 FROM conversations c WHERE c.recording_key = objects.key AND c.tenant = $1))`,
 		append([]any{r.tenant}, db.Texts(keys)...)...)
 	return taken, err
 }

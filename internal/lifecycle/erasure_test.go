@@ -73,6 +73,32 @@ func TestErasure(t *testing.T) {
 	})
 }
 
+// A call that was transferred is the recording of two conversations. Lines of the erased one that
+// come again leave it to the other.
+func TestErasureLeavesAnothersAudio(t *testing.T) {
+	eraseOnBoth(t, func(e *erasing) {
+		const key = "calls/transferred.opus"
+		gone, stays := conversation("gone"), conversation("stays")
+		gone.RecordingKey, stays.RecordingKey = key, key
+		e.must(e.take(catalog.Batch{Conversations: lines(gone, stays)}))
+		e.must(e.upload(key, "audio of both"))
+		x, err := e.ask("r", "gone")
+		e.must(err)
+		e.finish(x.ID)
+		for range 2 {
+			e.must(e.take(catalog.Batch{Conversations: lines(gone)}))
+		}
+		if named, err := e.c.NamesObject(e.ctx, tenant, key); err != nil || !named {
+			e.Errorf("the audio of the conversation that stays is named: %t, %v", named, err)
+		}
+		if n := e.rows("deletions"); n != 0 {
+			e.Errorf("%d deletions are queued", n)
+		}
+		stays.Status = "done"
+		e.must(e.take(catalog.Batch{Conversations: lines(stays)}))
+	})
+}
+
 func TestErasureIsRefused(t *testing.T) {
 	eraseOnBoth(t, func(e *erasing) {
 		e.whole("a")
