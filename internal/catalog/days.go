@@ -111,7 +111,7 @@ func refreshDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, a
 			FROM hours WHERE hours.tenant = $1 AND hours.day = $2) h
 		WHERE days.tenant = $1 AND days.day = $2
 		RETURNING locked, planned_us IS NOT NULL, completed_us, whole_us IS NOT NULL, reopened_us, n_available, n_no_data, n_pending, n_failed, told_failed,
-			n_totals > 0 OR short_by > 0 OR surplus > 0, told_short_us IS NOT NULL`, tenant, day, at).
+			n_totals > 0 OR short_by > 0 OR surplus > 0 OR short_us IS NOT NULL, told_short_us IS NOT NULL`, tenant, day, at).
 		Scan(&s.locked, &s.planned, db.Time(&s.settled), &s.whole, db.Time(&s.reopened), &s.available, &s.noData, &s.pending, &s.failed, &s.failedAnnounced,
 			&counted, &s.shortAnnounced)
 	if err != nil {

@@ -38,7 +38,7 @@ func tellShort(ctx context.Context, tx *db.Tx, k DayKey, grace time.Duration) (b
 		return false, err
 	}
 	told, err := db.Affected(tx.ExecContext(ctx, `UPDATE days SET told_short_us = $3 WHERE tenant = $1 AND day = $2
-		AND short_us <= $4 AND told_short_us IS NULL`, k.Tenant, k.Day, d.at, d.at-grace.Microseconds()))
+		AND short_us <= $4 AND short_by > 0 AND told_short_us IS NULL`, k.Tenant, k.Day, d.at, d.at-grace.Microseconds()))
 	if err != nil || !told {
 		return false, err
 	}

@@ -23,6 +23,7 @@ func RunTotals(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"short day":       shortDay,
 		"short when late": shortAfterCompletion,
 		"ends short":      endsShort,
+		"removed":         totalRemoved,
 		"ended day":       totalOfEndedDay,
 		"surplus":         surplusDay,
 		"former program":  totalAfterFormerProgram,
@@ -183,6 +184,33 @@ func surplusDay(f *fixture) {
 	f.must(err)
 	f.daysOff("more", 0, 0, 1)
 	equal(f, "events: all that is registered is there", f.eventTypes(), "day.completed")
+}
+
+// totalRemoved removes the only total of a short day, before and after its tenant was told.
+func totalRemoved(f *fixture) {
+	f.endpoint("acme")
+	f.add(3)
+	f.takeTotals(f.total(3, 2))
+	f.plan()
+	f.publish(3)
+	_, err := f.correctTotal(3, nil)
+	f.must(err)
+	f.pass(grace)
+	equal(f, "told, though no total stands", f.tellShort(), 0)
+	equal(f, "events", f.eventTypes(), "day.completed")
+
+	f.takeTotals(f.total(3, 3))
+	f.pass(grace)
+	equal(f, "told", f.tellShort(), 1)
+	_, err = f.correctTotal(3, nil)
+	f.must(err)
+	const complete = "day.completed day.completed day.short"
+	equal(f, "events", f.eventTypes(), complete)
+	f.add(3)
+	f.publishLater(3)
+	f.pass(grace)
+	equal(f, "told again", f.tellShort(), 0)
+	equal(f, "events of a late recording", f.eventTypes(), complete+" hour.rebuilt")
 }
 
 // totalAfterFormerProgram compares an hour whose recordings a program registered that does not
