@@ -29,6 +29,7 @@ type Entry struct {
 	CRC32                  *uint32        // IEEE, compared with what was read; nil when unknown
 	SHA256                 *domain.SHA256 // compared with what was read; nil when unknown
 	ETag                   string         // of the object that is known to have the SHA-256; "" when unknown
+	Optional               bool           // when its source keeps failing, it is left out as unreadable and the build goes on
 }
 
 // Object is an opened range of a recording.
@@ -95,7 +96,8 @@ type Config struct {
 	Backoff  time.Duration // wait before the second try, doubled each time up to 5 s
 
 	// Instead, when set, is asked once for each recording that has to be left out. It may give an
-	// entry to be archived in its place, which the source then gets. One call runs at a time.
+	// entry to be archived in its place, which the source then gets. When that one has to be left
+	// out too, the first reason is reported. One call runs at a time.
 	Instead func(e Entry, reason Reason) (Entry, bool)
 }
 

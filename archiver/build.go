@@ -30,7 +30,7 @@ func Build(ctx context.Context, cfg Config, h Hour, entries []Entry, src Source,
 		entries = slices.Clone(entries) // some may be replaced
 	}
 	sorted := sortEntries(entries)
-	missing, asked := map[*Entry]finding{}, map[*Entry]bool{}
+	missing, replaced := map[*Entry]finding{}, map[*Entry]original{}
 	for restarts := 0; ; restarts++ {
 		p, err := newLayout(b.cfg, h, sorted, missing)
 		if err != nil {
@@ -45,8 +45,11 @@ func Build(ctx context.Context, cfg Config, h Hour, entries []Entry, src Source,
 			return result, nil
 		}
 		for e, f := range found {
-			if instead, ok := b.instead(*e, f.reason, asked[e]); ok {
-				*e, asked[e] = instead, true
+			if o, ok := replaced[e]; ok {
+				*e, missing[e] = o.entry, o.finding
+			} else if instead, ok := b.instead(*e, f.reason); ok {
+				replaced[e] = original{*e, f}
+				*e = instead
 			} else {
 				missing[e] = f
 			}
@@ -57,9 +60,16 @@ func Build(ctx context.Context, cfg Config, h Hour, entries []Entry, src Source,
 	}
 }
 
+// original is an entry that another one replaced, and what was wrong with it. That is reported when
+// the other one cannot be archived either.
+type original struct {
+	entry Entry
+	finding
+}
+
 // instead gives the entry to be archived in place of one that has to be left out.
-func (b *build) instead(e Entry, reason Reason, asked bool) (Entry, bool) {
-	if b.cfg.Instead == nil || asked {
+func (b *build) instead(e Entry, reason Reason) (Entry, bool) {
+	if b.cfg.Instead == nil {
 		return e, false
 	}
 	return b.cfg.Instead(e, reason)

@@ -56,6 +56,8 @@ func (a *attempt) checkEntry(ctx context.Context, e *Entry, changed bool) error 
 			return a.leaveOut(e, ChecksumMismatch)
 		case err == nil:
 			return nil
+		case e.Optional && (try == a.cfg.Tries || errors.Is(err, ErrRefused)):
+			return a.leaveOut(e, Unreadable)
 		case try == a.cfg.Tries, errors.Is(err, ErrRefused):
 			return fmt.Errorf("check %s, try %d: %w", e.Key, try, err)
 		}

@@ -103,6 +103,8 @@ func (a *attempt) fetch(ctx context.Context, s *segment) error {
 		case errors.Is(err, errShort) && !g.sized:
 			// For this source only the end of the body shows the object's size.
 			return a.leaveOut(e, SizeChanged)
+		case e.Optional:
+			return a.leaveOut(e, Unreadable)
 		default:
 			return fmt.Errorf("read %s at byte %d, try %d: %w", e.Key, s.from+int64(g.got), try, err)
 		}

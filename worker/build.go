@@ -81,11 +81,7 @@ func (b *build) run() (catalog.BuildResult, error) {
 			return b.catalog.CommitEmpty(ctx, b.claim, in.Wanted)
 		})
 	}
-	if in.Former != nil {
-		if b.former, err = openFormer(b.work, b.archives, *in.Former); err != nil {
-			return catalog.BuildResult{}, storeFailure(b.work, err)
-		}
-	}
+	b.former = b.newFormer(in.Former)
 	entries, src, err := b.entries(in.Recordings)
 	if err != nil {
 		return catalog.BuildResult{}, err
@@ -146,10 +142,13 @@ func (b *build) write(entries []archiver.Entry, src *source) (result archiver.Re
 	hour := archiver.Hour{Day: string(b.claim.Day), Hour: b.claim.Hour, GeneratedAt: b.claim.At}
 	cfg := b.cfg.Archive
 	if b.former != nil {
-		cfg.Instead = b.former.instead
+		cfg.Instead = src.instead
 	}
 	result, err = archiver.Build(b.work, cfg, hour, entries, fetch.trace(src.open), s)
 	fetch.end()
+	if failure := b.former.failure(); failure != nil {
+		err = storeFailure(b.work, failure)
+	}
 	if err == nil {
 		info, err = s.finish(result)
 	}

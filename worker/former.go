@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 
+	"go.uber.org/zap"
+
 	"github.com/callvault/callvault/archiver"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
@@ -19,14 +21,19 @@ import (
 )
 
 // former is an archive that its hour does not serve any more, because an erasure hid it or the
-// patrol found it broken. Its recordings that were not erased keep their bytes. If a source is gone
-// or has other bytes by now, the build takes the recording from this archive. What the catalog
-// knows of a recording, corrections included, comes first.
+// patrol found it broken. If a source is gone or is not what the catalog knows, the build takes the
+// recording from this archive. The archive is opened only then, so that a build whose sources are
+// right does not depend on it.
 type former struct {
 	bucket  Getter
 	archive catalog.FormerArchive
-	files   map[string]formerFile // by object key
-	taken   map[string]bool       // keys that are read from here; not changed while the archiver reads
+	ctx     context.Context // of the build, as the archiver asks without one
+	log     *zap.Logger
+
+	opened bool
+	files  map[string]formerFile // by object key
+	err    error                 // why an archive that should be right could not be read
+	taken  map[string]bool       // keys that are read from here; not changed while the archiver reads
 }
 
 // formerFile is a recording in a former archive.
@@ -40,52 +47,68 @@ type Getter interface {
 	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
 }
 
-// openFormer reads the directory, metadata.json and SHA256SUMS of a former archive. An archive that
-// is gone or damaged has no files. Errors: KindUnavailable, and those of package objstore.
-func openFormer(ctx context.Context, bucket Getter, a catalog.FormerArchive) (*former, error) {
-	f := &former{bucket: bucket, archive: a, taken: map[string]bool{}}
-	r, err := zip.NewReader(&blockReader{ctx: ctx, f: f}, a.Size)
+func (b *build) newFormer(a *catalog.FormerArchive) *former {
+	if a == nil {
+		return nil
+	}
+	return &former{bucket: b.archives, archive: *a, ctx: b.work, log: b.log, taken: map[string]bool{}}
+}
+
+// read reads the directory, metadata.json and SHA256SUMS once. An archive that is gone or damaged
+// has no files.
+func (f *former) read() {
+	if f.opened {
+		return
+	}
+	f.opened = true
+	r, err := zip.NewReader(&blockReader{ctx: f.ctx, f: f}, f.archive.Size)
 	if err == nil {
 		f.files, err = readFormer(r)
 	}
-	switch kind := domain.KindOf(err); {
-	case err == nil, kind == domain.KindNotFound, kind == domain.KindConflict, kind == domain.KindUnreadable:
-		return f, nil
-	case errors.Is(err, zip.ErrFormat), errors.Is(err, zip.ErrChecksum), errors.Is(err, errFormer):
-		return f, nil
-	}
-	return f, err
-}
-
-// expect drops files that are not what the catalog knows of their recordings. The build compares
-// the sources with the other files.
-func (f *former) expect(entries []archiver.Entry, recordings []catalog.BuildRecording) {
-	if f == nil {
+	if err == nil {
 		return
 	}
-	for i := range entries {
-		e := &entries[i]
-		file, ok := f.files[e.Key]
-		if !ok {
-			continue
-		}
-		size, sum := int64(file.UncompressedSize64), file.CRC32
-		if known := recordings[i].Size; known != nil && *known != size || e.CRC32 != nil && *e.CRC32 != sum || e.SHA256 != nil && *e.SHA256 != file.sum {
-			delete(f.files, e.Key) // an operator has corrected the recording
-			continue
-		}
-		e.CRC32, e.SHA256 = &sum, &file.sum
+	if !f.archive.Broken && !isDamage(err) {
+		f.err = err
+		return
 	}
+	f.log.Warn("the hour's former archive cannot be read; recordings whose sources are gone stay out", zap.String("object", f.archive.ObjectKey), zap.Error(err))
 }
 
-// instead is archiver.Config's Instead.
-func (f *former) instead(e archiver.Entry, _ archiver.Reason) (archiver.Entry, bool) {
+// isDamage tells errors about an archive's bytes from those of the store, which may pass.
+func isDamage(err error) bool {
+	switch domain.KindOf(err) {
+	case domain.KindNotFound, domain.KindConflict, domain.KindUnreadable, domain.KindInternal:
+		return true
+	}
+	return false
+}
+
+// failure gives why the build must not be published: what a former archive has could not be read.
+func (f *former) failure() error {
+	if f == nil {
+		return nil
+	}
+	return f.err
+}
+
+// instead gives the entry to be archived in place of one whose source is gone or has other bytes.
+// It gives none where the archive has not what the catalog knows, corrections included. The
+// archiver compares the bytes with SHA256SUMS. The directory's CRC-32 is not believed, because it
+// may be what broke.
+func (f *former) instead(e archiver.Entry, sized bool) (archiver.Entry, bool) {
+	f.read()
 	file, ok := f.files[e.Key]
-	if !ok {
+	if !ok || file.UncompressedSize64 > uint64(f.archive.Size) {
+		return e, false
+	}
+	size := int64(file.UncompressedSize64)
+	if sized && e.Size != size || e.SHA256 != nil && *e.SHA256 != file.sum {
 		return e, false
 	}
 	f.taken[e.Key] = true
-	e.Size, e.ETag = int64(file.UncompressedSize64), f.archive.ETag // with another ETag the build would learn this one
+	e.SHA256, e.Optional = &file.sum, f.archive.Broken
+	e.Size, e.ETag = size, f.archive.ETag // with another ETag the build would learn this one
 	return e, true
 }
 
@@ -121,7 +144,11 @@ func readFormer(r *zip.Reader) (map[string]formerFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errFormer, err)
 	}
-	if err := errors.Join(json.NewDecoder(bufio.NewReader(text)).Decode(&metadata), text.Close()); err != nil {
+	err = json.NewDecoder(text).Decode(&metadata)
+	if err == nil {
+		_, err = io.Copy(io.Discard, text) // its CRC-32 is compared at the end
+	}
+	if err := errors.Join(err, text.Close()); err != nil {
 		return nil, err
 	}
 	byName := make(map[string]*zip.File, len(r.File))
@@ -177,6 +204,9 @@ func (f *former) open(ctx context.Context, file formerFile, from, n int64) (arch
 		return archiver.Object{Body: http.NoBody, ETag: f.archive.ETag}, nil
 	}
 	at, err := file.DataOffset() // by the reader's context, which is the build's
+	if err != nil && isDamage(err) {
+		err = fmt.Errorf("%w: %w", archiver.ErrVanished, err)
+	}
 	if err != nil {
 		return archiver.Object{}, err
 	}
@@ -228,8 +258,11 @@ func (r *blockReader) load(at int64) error {
 		return err
 	}
 	block, err := io.ReadAll(o.Body)
-	if err = errors.Join(err, o.Body.Close()); err == nil && int64(len(block)) < min(blockSize, r.f.archive.Size-at) {
-		err = domain.Errorf(domain.KindUnavailable, "the object store gave less than the archive has")
+	if err = errors.Join(err, o.Body.Close()); err != nil {
+		return domain.Wrap(domain.KindUnavailable, err, "the object store broke off")
+	}
+	if int64(len(block)) < min(blockSize, r.f.archive.Size-at) {
+		err = io.ErrUnexpectedEOF // the object is shorter than the archive was
 	}
 	if err == nil {
 		r.at, r.block = at, block

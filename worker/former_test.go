@@ -3,6 +3,9 @@ package worker_test
 import (
 	"archive/zip"
 	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
 	"io"
 	"maps"
 	"strings"
@@ -123,4 +126,64 @@ func TestFormerArchiveIsNotBelieved(t *testing.T) {
 			t.Errorf("hour %d: %+v", n, v.Archive)
 		}
 	}
+}
+
+// A former archive with one wrong byte anywhere never keeps its hour from being built, and no
+// recording out whose source is right. Of one whose source is gone it gives the right bytes or none.
+func TestFormerArchiveWithOneWrongByte(t *testing.T) {
+	f := newFixture(t)
+	sum := crc32.ChecksumIEEE(audio(1, 60))
+	f.put(f.recordingWithSum(hour(5), new(int64(60)), &sum), audio(1, 60))
+	gone := f.add(hour(5), 60)
+	f.plan()
+	f.must(f.builder(config()).BuildHour(f.ctx, task(5)))
+	key := f.view(5).Archive.ObjectKey
+	want := contents(t, f.served(5))
+	o, err := f.store.Archives().Get(f.ctx, key, objstore.GetOptions{})
+	f.must(err)
+	data, err := io.ReadAll(o.Body)
+	f.must(errors.Join(err, o.Body.Close()))
+	f.must(f.store.Recordings().Remove(f.ctx, gone))
+
+	taken := 0
+	check := func(what string, broken []byte) {
+		f.must(f.store.Archives().Remove(f.ctx, key))
+		etag, err := f.store.Archives().Put(f.ctx, key, broken, objstore.PutOptions{})
+		f.must(err)
+		for _, change := range []string{
+			`UPDATE hours SET state = 'pending', archive = NULL, wanted = wanted + 1, counted = counted + 1, due_us = 0 WHERE hour = 5`,
+			`UPDATE archives SET state = 'superseded' WHERE state = 'published'`,
+			`UPDATE archives SET state = 'doomed', cause = 'broken', delete_after_us = 9000000000000000, etag = '` + etag + `' WHERE object_key = '` + key + `'`,
+		} {
+			_, err := f.catalog.DB().ExecContext(f.ctx, change)
+			f.must(err)
+		}
+		f.must(f.builder(config()).BuildHour(f.ctx, task(5)))
+		v := f.view(5)
+		if v.State != catalog.StateAvailable || v.Archive.Files+v.Archive.MissingCount != 2 || v.Archive.Files == 0 {
+			t.Fatalf("%s: the hour is %s: %+v", what, v.State, v.Archive)
+		}
+		for path, bytes := range contents(t, f.served(5)) {
+			if bytes != want[path] {
+				t.Fatalf("%s: %s has other bytes", what, path)
+			}
+		}
+		taken += v.Archive.Files - 1
+		if v.Archive.MissingCount == 1 {
+			var missing string
+			f.must(f.catalog.DB().QueryRowContext(f.ctx, `SELECT missing FROM archives WHERE object_key = $1`, v.Archive.ObjectKey).Scan(&missing))
+			if !strings.Contains(missing, catalog.ReasonNotFound) {
+				t.Fatalf("%s: %s is missing", what, missing)
+			}
+		}
+	}
+	for i := 0; i < len(data); i += 7 {
+		broken := bytes.Clone(data)
+		broken[i] ^= 1 << (i % 8)
+		check(fmt.Sprint("byte ", i), broken)
+	}
+	if taken == 0 {
+		t.Error("nothing was taken from it")
+	}
+	check("cut short", data[:len(data)-40])
 }

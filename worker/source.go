@@ -22,7 +22,7 @@ type source struct {
 	bucket      Recordings
 	unavailable map[string]error        // by key, why a recording can't be read; not changed once the archiver reads
 	others      []string                // a few of the hour's keys, to learn whether the store denies one or all
-	former      *former                 // nil unless an erasure has taken the hour's archive away
+	former      *former                 // nil unless the hour does not serve its archive any more
 	lastRead    *atomic.Pointer[string] // the key of the recording that any build read last
 }
 
@@ -48,6 +48,11 @@ func (s *source) open(ctx context.Context, e archiver.Entry, from, n int64, etag
 	}
 	s.lastRead.Store(&e.Key)
 	return archiver.Object{Body: o.Body, Size: o.Size, ETag: o.ETag}, nil
+}
+
+// instead is archiver.Config's Instead.
+func (s *source) instead(e archiver.Entry, _ archiver.Reason) (archiver.Entry, bool) {
+	return s.former.instead(e, s.unavailable[e.Key] == nil)
 }
 
 // archiverError translates the store's error about a recording into one of the archiver's.
@@ -128,7 +133,6 @@ func (b *build) lookUp(ctx context.Context, recordings []catalog.BuildRecording)
 	}
 	err := group.Wait()
 	if err == nil {
-		b.former.expect(entries, recordings)
 		err = b.catalog.SaveSizes(ctx, b.claim, unsaved)
 	}
 	if err != nil && ctx.Err() != nil {

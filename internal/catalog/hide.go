@@ -256,9 +256,9 @@ func hiddenSQL() string {
 // has the right sum.
 func formerArchive(ctx context.Context, tx *db.Tx, key domain.HourKey) (*FormerArchive, error) {
 	list, err := db.Collect(ctx, tx, func(rows *sql.Rows) (a FormerArchive, err error) {
-		err = rows.Scan(&a.ObjectKey, &a.Size, &a.ETag, db.OrZero(&a.VersionID))
+		err = rows.Scan(&a.ObjectKey, &a.Size, &a.ETag, db.OrZero(&a.VersionID), &a.Broken)
 		return a, err
-	}, `SELECT object_key, size, etag, version_id FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 AND (state = 'hidden' OR state = 'doomed' AND cause = 'broken') ORDER BY state DESC, revision DESC LIMIT 1`,
+	}, `SELECT object_key, size, etag, version_id, state = 'doomed' FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 AND (state = 'hidden' OR state = 'doomed' AND cause = 'broken') ORDER BY state DESC, revision DESC LIMIT 1`,
 		key.Tenant, key.Day, key.Hour)
 	if err != nil || len(list) == 0 {
 		return nil, err
