@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/catalog"
@@ -102,6 +104,9 @@ func (c *importCmd) checkedLoad(ctx context.Context, d *deps, p *app.Parts, in i
 		if err := p.CheckRecordings(ctx); err != nil {
 			return importJSON{}, fmt.Errorf("nothing is imported: %w", err)
 		}
+	}
+	if err := p.RepeatErasures(ctx, zap.NewNop()); err != nil {
+		return importJSON{}, fmt.Errorf("nothing is imported: %w", err)
 	}
 	out, err := c.load(ctx, d, p, in, size)
 	if err != nil && !errors.Is(err, context.Canceled) {

@@ -22,14 +22,19 @@ const (
 	repeatInterval = 5 * time.Second
 )
 
+// RepeatErasures repeats the erasures that a restored catalog lacks. It is for commands that take in
+// or build: no role may have run since the restore.
+func (p *Parts) RepeatErasures(ctx context.Context, log *zap.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, repeatTimeout)
+	defer cancel()
+	return p.Eraser(log).Repeat(ctx)
+}
+
 // repeatErasures repeats the erasures that a restored catalog lacks, before roles serve. When that
 // can't be done yet, the roles start, but are not ready and serve nothing until it is.
 func (p *Parts) repeatErasures(ctx context.Context, g *Group, log *zap.Logger) {
-	eraser := p.Eraser(log)
 	repeat := func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, repeatTimeout)
-		defer cancel()
-		err := eraser.Repeat(ctx)
+		err := p.RepeatErasures(ctx, log)
 		p.erasuresLeft.Store(&err)
 		return err
 	}

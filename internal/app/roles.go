@@ -64,6 +64,9 @@ func WithWorker(ctx context.Context, cfg config.Config, log *zap.Logger, work fu
 		return g.Abandon(err)
 	}
 	if p.Embedded() {
+		if err := p.RepeatErasures(ctx, log); err != nil {
+			return g.Abandon(err)
+		}
 		p.addScheduler(g, log)
 		p.addWorker(g, log)
 	}

@@ -130,7 +130,7 @@ const backlogUnplannedSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id 
 
 const backlogMissingSQL = `SELECT count(*), coalesce(sum(missing_count), 0) FROM archives WHERE state = 'published' AND missing_count > 0`
 
-const backlogErasuresSQL = `SELECT count(*), min(asked_us) FROM erasures WHERE proven_us IS NULL`
+const backlogErasuresSQL = `SELECT count(*), min(asked_us) FROM erasures e JOIN tenants t ON t.id = e.tenant WHERE e.proven_us IS NULL`
 
 const backlogCutShortSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id = d.tenant
 	WHERE d.expired_us IS NOT NULL AND ` + cutShortSQL + ` AND d.expired_us > $1 AND t.recordings`

@@ -19,6 +19,7 @@ import (
 // States of an erasure, in their order.
 const (
 	ErasureAsked      = "asked"      // its order is not in the archives bucket yet
+	ErasureRepeating  = "repeating"  // a restored catalog lacked it: nothing is served before it is hidden
 	ErasureHiding     = "hiding"     // rows are removed, and archives that hold it are taken away
 	ErasureRebuilding = "rebuilding" // hours are built again without it
 	ErasureDeleting   = "deleting"   // bytes go
@@ -100,12 +101,13 @@ func (e *Eraser) Run(ctx context.Context, interval time.Duration) error {
 }
 
 // Step carries all open erasures as far as they can go now, in the order in which they were asked.
-// One that fails does not stop the others.
+// One that fails does not stop the others. One of a tenant that a restored catalog does not know
+// waits for the tenant.
 func (e *Eraser) Step(ctx context.Context) error {
 	if _, err := e.catalog.DoomHidden(ctx, idChunk); err != nil {
 		return err
 	}
-	open, err := db.Collect(ctx, e.db, db.Value[string], `SELECT id FROM erasures WHERE proven_us IS NULL ORDER BY id`)
+	open, err := db.Collect(ctx, e.db, db.Value[string], `SELECT e.id FROM erasures e JOIN tenants t ON t.id = e.tenant WHERE e.proven_us IS NULL ORDER BY e.id`)
 	if err != nil {
 		return err
 	}
@@ -132,7 +134,7 @@ func (e *Eraser) advance(ctx context.Context, id string) error {
 		switch x.State {
 		case ErasureAsked:
 			next, err = ErasureHiding, e.storeOrder(ctx, x)
-		case ErasureHiding:
+		case ErasureRepeating, ErasureHiding:
 			next, err = e.hide(ctx, x)
 		case ErasureRebuilding:
 			next, err = e.awaitRebuilt(ctx, x)

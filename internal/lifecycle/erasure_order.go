@@ -91,8 +91,9 @@ func (e *Eraser) Missing(ctx context.Context) (missing []string, err error) {
 	return missing, nil
 }
 
-// Repeat takes up orders that the catalog does not know, and hides what all open orders erase.
-// Roles call it before they serve. Errors: KindConflict while a hold keeps one from being hidden,
+// Repeat takes orders up that the catalog does not know, and hides what all open orders erase. It is
+// for roles, before they serve, and may be called until it succeeds. Orders of a tenant that the catalog
+// does not know have nothing to hide before the tenant is created again. Errors: KindConflict while a hold keeps one from being hidden,
 // KindUnavailable.
 func (e *Eraser) Repeat(ctx context.Context) error {
 	missing, err := e.Missing(ctx)
@@ -104,7 +105,7 @@ func (e *Eraser) Repeat(ctx context.Context) error {
 			return err
 		}
 	}
-	open, err := db.Collect(ctx, e.db, db.Value[string], `SELECT id FROM erasures WHERE hidden_us IS NULL ORDER BY id`)
+	open, err := db.Collect(ctx, e.db, db.Value[string], `SELECT e.id FROM erasures e JOIN tenants t ON t.id = e.tenant WHERE e.hidden_us IS NULL ORDER BY e.id`)
 	if err != nil {
 		return err
 	}
@@ -116,7 +117,7 @@ func (e *Eraser) Repeat(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if x.Hidden == nil && slices.Contains(missing, id) {
+		if x.State == ErasureRepeating {
 			return domain.Errorf(domain.KindConflict, "the erasure %s of tenant %s can't be repeated, because the hold %s covers a part of it; release the hold if it had been released before the catalog was restored",
 				id, x.Tenant, x.WaitsForHold)
 		}
@@ -136,7 +137,7 @@ func (e *Eraser) takeUp(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		if err := insertErasure(ctx, tx, Erasure{ID: id, Tenant: o.Tenant, State: ErasureHiding, Reason: o.Reason, AskedBy: o.AskedBy, Asked: o.Asked, Conversations: o.Conversations}); err != nil {
+		if err := insertErasure(ctx, tx, Erasure{ID: id, Tenant: o.Tenant, State: ErasureRepeating, Reason: o.Reason, AskedBy: o.AskedBy, Asked: o.Asked, Conversations: o.Conversations}); err != nil {
 			return err
 		}
 		hours := make([]domain.HourKey, 0, len(o.Hours))
