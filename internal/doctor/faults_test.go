@@ -39,7 +39,7 @@ func skipped(names ...string) map[string]doctor.Status {
 }
 
 func withoutCatalog() map[string]doctor.Status {
-	return skipped("catalog server", "catalog rights", "catalog connections", "catalog schema", "catalog clock", "signing keys", "webhook secrets", "log", "hours", "installation", "bucket rules")
+	return skipped("catalog server", "catalog rights", "catalog connections", "catalog schema", "catalog clock", "signing keys", "webhook secrets", "log", "hours", "installation", "bucket rules", "erasures")
 }
 
 func withoutRedis() map[string]doctor.Status {
@@ -47,7 +47,7 @@ func withoutRedis() map[string]doctor.Status {
 }
 
 func withoutArchives() map[string]doctor.Status {
-	return skipped("links to objects", "installation", "bucket rules")
+	return skipped("links to objects", "installation", "bucket rules", "erasures")
 }
 
 func (f *fixture) redisSet(pairs ...string) {
@@ -120,11 +120,11 @@ func partFaults() []fault {
 			f.s.Config.DatabaseURL = config.Secret(strings.Replace(f.s.Config.DatabaseURL.Reveal(), "?", "_gone?", 1))
 		}, withoutCatalog(), "catalog", "create the database"},
 		{"a catalog without a schema", func(f *fixture) { f.s.Config.DatabaseURL = config.Secret(testenv.Postgres(f)) },
-			skipped("catalog clock", "signing keys", "webhook secrets", "log", "hours", "installation", "bucket rules"), "catalog schema", "callvault migrate up"},
+			skipped("catalog clock", "signing keys", "webhook secrets", "log", "hours", "installation", "bucket rules", "erasures"), "catalog schema", "callvault migrate up"},
 		{"a lock of migrations that somebody holds", func(f *fixture) {
 			f.s.Config.DatabaseURL = config.Secret(testenv.Postgres(f))
 			f.strand()
-		}, skipped("catalog clock", "signing keys", "webhook secrets", "log", "hours", "installation", "bucket rules"), "catalog schema", "pg_terminate_backend("},
+		}, skipped("catalog clock", "signing keys", "webhook secrets", "log", "hours", "installation", "bucket rules", "erasures"), "catalog schema", "pg_terminate_backend("},
 		{"a pooler in transaction mode", func(f *fixture) {
 			f.s.Config.DatabaseURL = config.Secret(testenv.PgBouncer(f, f.s.Config.DatabaseURL.Reveal(), "transaction"))
 		}, withoutCatalog(), "catalog", "pool_mode = session"},

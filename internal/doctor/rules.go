@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/lifecycle"
 	"github.com/callvault/callvault/internal/objstore"
 )
 
@@ -26,6 +27,19 @@ func (d *Doctor) installation(ctx context.Context) Result {
 		return failErr(err, "look whether CALLVAULT_DATABASE_URL, CALLVAULT_ARCHIVES_BUCKET and CALLVAULT_ARCHIVES_PREFIX belong together")
 	}
 	return failErr(err, "let the user of CALLVAULT_S3_ACCESS_KEY read and list "+b.Name()+" (s3:GetObject, s3:ListBucket)")
+}
+
+// erasures compares the orders in the archives bucket with the catalog, as roles do at their start.
+func (d *Doctor) erasures(ctx context.Context) Result {
+	missing, err := lifecycle.MissingErasures(ctx, d.catalog.DB(), d.archives, d.s.Config.Prefix)
+	if err != nil {
+		return failErr(err, "let the user of CALLVAULT_S3_ACCESS_KEY list "+d.archives.Name()+" (s3:ListBucket), and look whether the catalog answers")
+	}
+	if n := len(missing); n > 0 {
+		return warn(fmt.Sprintf("orders in %s that the catalog lacks: %d, the first is %s", d.archives.Name(), n, missing[0]),
+			"start the roles: they repeat what a restored catalog lacks, and serve nothing before")
+	}
+	return pass("the catalog has every order in %s", d.archives.Name())
 }
 
 // bucketRules looks for lifecycle rules that delete what callvault keeps, and for versions that

@@ -53,6 +53,7 @@ type Bucket interface {
 	NewUpload(ctx context.Context, key string, opts objstore.UploadOptions) (string, error)
 	PutPart(ctx context.Context, key, uploadID string, n int, data []byte, sum uint32) (objstore.Part, error)
 	Abort(ctx context.Context, key, uploadID string) error
+	Keys(ctx context.Context, folder string) ([]string, error)
 	Remove(ctx context.Context, key string) error
 }
 
@@ -142,6 +143,7 @@ func (d *Doctor) checks() []check {
 		{name: "archives bucket", needs: []string{"objects"}, after: []string{"catalog schema"}, run: d.archivesBucket},
 		{name: "installation", needs: []string{"catalog schema", "archives bucket"}, run: d.installation},
 		{name: "bucket rules", needs: []string{"catalog schema", "archives bucket"}, run: d.bucketRules},
+		{name: "erasures", needs: []string{"installation"}, run: d.erasures},
 		{name: "archives lock", needs: []string{"catalog schema", "archives bucket"}, run: d.archivesLock},
 		{name: "links to objects", needs: []string{"archives bucket"}, run: d.links},
 		{name: "workers", needs: []string{"redis"}, run: d.workers},

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,9 +39,11 @@ type erasureHour struct {
 
 const maxOrder = 4 << 20 // bytes
 
-func (e *Eraser) orders() string { return e.prefix + "/erasures" }
+func ordersFolder(prefix string) string {
+	return cmp.Or(prefix, domain.DefaultArchivesPrefix) + "/erasures"
+}
 
-func (e *Eraser) orderKey(id string) string { return e.orders() + "/" + id + ".json" }
+func (e *Eraser) orderKey(id string) string { return ordersFolder(e.prefix) + "/" + id + ".json" }
 
 // storeOrder puts an order into the archives bucket, unless it is there.
 func (e *Eraser) storeOrder(ctx context.Context, x Erasure) error {
@@ -70,8 +73,16 @@ func (e *Eraser) hours(ctx context.Context, x Erasure) ([]domain.HourKey, error)
 
 // Missing gives the ids of orders that stand in the archives bucket and that the catalog does not
 // know: it was restored from a backup that is older than they are.
-func (e *Eraser) Missing(ctx context.Context) (missing []string, err error) {
-	keys, err := e.archives.Keys(ctx, e.orders())
+func (e *Eraser) Missing(ctx context.Context) ([]string, error) {
+	return MissingErasures(ctx, e.db, e.archives, e.prefix)
+}
+
+// MissingErasures is Missing for a bucket and its prefix. It changes nothing.
+func MissingErasures(ctx context.Context, d *db.DB, archives interface {
+	Keys(ctx context.Context, folder string) ([]string, error)
+}, prefix string,
+) (missing []string, err error) {
+	keys, err := archives.Keys(ctx, ordersFolder(prefix))
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +93,10 @@ func (e *Eraser) Missing(ctx context.Context) (missing []string, err error) {
 				ids = append(ids, id)
 			}
 		}
-		known, err := db.Collect(ctx, e.db, db.Value[string], `SELECT id FROM erasures WHERE id IN (`+db.Parameters(1, len(ids))+`)`, db.Texts(ids)...)
+		if len(ids) == 0 {
+			continue
+		}
+		known, err := db.Collect(ctx, d, db.Value[string], `SELECT id FROM erasures WHERE id IN (`+db.Parameters(1, len(ids))+`)`, db.Texts(ids)...)
 		if err != nil {
 			return nil, err
 		}
@@ -92,9 +106,9 @@ func (e *Eraser) Missing(ctx context.Context) (missing []string, err error) {
 }
 
 // Repeat takes orders up that the catalog does not know, and hides what all open orders erase. It is
-// for roles, before they serve, and may be called until it succeeds. Orders of a tenant that the catalog
-// does not know have nothing to hide before the tenant is created again. Errors: KindConflict while a hold keeps one from being hidden,
-// KindUnavailable.
+// for roles, before they serve, and may be called until it succeeds. Orders of a tenant that the
+// catalog does not know have nothing to hide before the tenant is created again. Errors:
+// KindConflict while a hold keeps one from being hidden, KindUnavailable.
 func (e *Eraser) Repeat(ctx context.Context) error {
 	missing, err := e.Missing(ctx)
 	if err != nil {
