@@ -99,8 +99,8 @@ func (c *checker) checkFile(f *manifestFile) error {
 	return nil
 }
 
-// checkArchive checks a copied archive, and that a seal of the pack names it, unless the manifest says
-// that none does. The seals come first in the manifest.
+// checkArchive checks a copied archive, and that a seal of the pack names it, unless the manifest
+// says that none does. The seals come first in the manifest.
 func (c *checker) checkArchive(f *manifestFile, in *os.File) error {
 	name := f.Name
 	info, err := in.Stat()

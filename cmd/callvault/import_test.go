@@ -131,9 +131,9 @@ func TestImportIsAudited(t *testing.T) {
 		}
 	}
 	want := []string{
-		`command {"source":"day.ndjson","whole":true,"lines":2,"agents":0,"conversations":0,"messages":0,"recordings":2,"changed":3,"tooLate":0,"audioFiles":1,"audioBytes":5}`,
-		`command {"source":"day.ndjson","whole":true,"lines":2,"agents":0,"conversations":0,"messages":0,"recordings":2,"changed":0,"tooLate":0,"audioFiles":0,"audioBytes":0}`,
-		`command {"source":"many.ndjson","whole":false,"lines":5000,"agents":5000,"conversations":0,"messages":0,"recordings":0,"changed":5000,"tooLate":0,"audioFiles":0,"audioBytes":0}`,
+		`command {"source":"day.ndjson","whole":true,"lines":2,"agents":0,"conversations":0,"messages":0,"recordings":2,"totals":0,"changed":3,"tooLate":0,"audioFiles":1,"audioBytes":5}`,
+		`command {"source":"day.ndjson","whole":true,"lines":2,"agents":0,"conversations":0,"messages":0,"recordings":2,"totals":0,"changed":0,"tooLate":0,"audioFiles":0,"audioBytes":0}`,
+		`command {"source":"many.ndjson","whole":false,"lines":5000,"agents":5000,"conversations":0,"messages":0,"recordings":0,"totals":0,"changed":5000,"tooLate":0,"audioFiles":0,"audioBytes":0}`,
 	}
 	if got := auditLog(t, "acme", "import", data); !slices.Equal(got, want) {
 		t.Errorf("the log says\n%s", strings.Join(got, "\n"))

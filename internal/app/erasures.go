@@ -22,8 +22,8 @@ const (
 	repeatInterval = 5 * time.Second
 )
 
-// RepeatErasures repeats the erasures that a restored catalog lacks. It is for commands that take in
-// or build: no role may have run since the restore.
+// RepeatErasures repeats the erasures that a restored catalog lacks. It is for commands that take
+// in or build: no role may have run since the restore.
 func (p *Parts) RepeatErasures(ctx context.Context, log *zap.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, repeatTimeout)
 	defer cancel()

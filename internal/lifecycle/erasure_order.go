@@ -105,8 +105,8 @@ func MissingErasures(ctx context.Context, d *db.DB, archives interface {
 	return missing, nil
 }
 
-// Repeat takes orders up that the catalog does not know, and hides what all open orders erase. It is
-// for roles, before they serve, and may be called until it succeeds. Orders of a tenant that the
+// Repeat takes orders up that the catalog does not know, and hides what all open orders erase. It
+// is for roles, before they serve, and may be called until it succeeds. Orders of a tenant that the
 // catalog does not know have nothing to hide before the tenant is created again. Errors:
 // KindConflict while a hold keeps one from being hidden, KindUnavailable.
 func (e *Eraser) Repeat(ctx context.Context) error {

@@ -53,7 +53,8 @@ type File struct {
 	SHA256 string `json:"sha256"`
 	Bytes  int64  `json:"bytes"`
 	Lines  int64  `json:"lines,omitempty"` // of NDJSON
-	// Unsealed says of an archive that no seal of the pack names it: its day was not sealed with it.
+	// Unsealed says of an archive that no seal of the pack names it, because its day was not sealed
+	// with it.
 	Unsealed bool `json:"unsealed,omitempty"`
 }
 

@@ -109,8 +109,8 @@ func Done(ctx context.Context, tx *db.Tx, key string) error {
 	return nil
 }
 
-// Leave keeps other tenants from naming keys whose bytes stay in the bucket, in the transaction that
-// removes their rows.
+// Leave keeps other tenants from naming keys whose bytes stay in the bucket, in the transaction
+// that removes their rows.
 func Leave(ctx context.Context, tx *db.Tx, tenant string, keys []string, at int64) error {
 	for chunk := range slices.Chunk(keys, 500) {
 		var args []any
