@@ -128,9 +128,9 @@ func TestFormerArchiveIsNotBelieved(t *testing.T) {
 	}
 }
 
-// A former archive with one wrong byte anywhere never keeps its hour from being built, and never
-// leaves out a recording whose source is right. Of one whose source is gone it gives the right bytes
-// or none.
+// A former archive with one wrong byte anywhere never keeps its hour from being built, and no
+// recording whose source is right is left out. One whose source is gone gets its right bytes or
+// is missing.
 func TestFormerArchiveWithOneWrongByte(t *testing.T) {
 	f := newFixture(t)
 	sum := crc32.ChecksumIEEE(audio(1, 60))

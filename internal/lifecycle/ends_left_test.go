@@ -25,8 +25,8 @@ func (f *fixture) theirs(when, key string) {
 	}
 }
 
-// No other tenant may name a key whose bytes stayed in the bucket, also after its tenant was deleted.
-// The tenant itself may name it again.
+// No other tenant may name a key whose bytes stayed in the bucket, also after the key's tenant was
+// deleted. That tenant itself may name it again.
 func TestLeftObjectsStayTheirs(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.createTenant("beta")

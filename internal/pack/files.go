@@ -152,11 +152,7 @@ func (w *writer) addSealed(data string) error {
 	var day struct {
 		Hours []struct {
 			Manifest *string `json:"manifestSha256"`
-		} `json:"hours
-availableHours
-noDataHours
-pendingHours
-failedHours"`
+		} `json:"hours"`
 	}
 	if err := json.Unmarshal([]byte(data), &day); err != nil {
 		return domain.Wrap(domain.KindBadCatalog, err, "a seal in the catalog can't be read; run: callvault log verify")
