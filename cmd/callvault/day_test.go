@@ -27,11 +27,11 @@ func TestParseDay(t *testing.T) {
 }
 
 func TestOneIsOne(t *testing.T) {
-	if got := (importJSON{}).text(); !strings.Contains(got, "0 agents, 0 conversations, 0 messages, 0 recordings;") {
+	if got := (importJSON{}).text(); !strings.Contains(got, "0 agents, 0 conversations, 0 messages, 0 recordings, 0 totals;") {
 		t.Error(got)
 	}
 	r := importJSON{Result: ingest.Result{Lines: 1, Counts: catalog.Counts{Agents: 1, Conversations: 1, Messages: 1, Recordings: 1, Changed: 1, TooLate: 1}}, AudioFiles: 1}
-	want := "1 line taken in: 1 agent, 1 conversation, 1 message, 1 recording; 1 row new or changed; 1 audio file of 0 B, 0 of them stored before\n" +
+	want := "1 line taken in: 1 agent, 1 conversation, 1 message, 1 recording, 0 totals; 1 row new or changed; 1 audio file of 0 B, 0 of them stored before\n" +
 		"1 recording is too late: its day is past retention, or ends before a build does; it is kept; " +
 		"see: callvault archive --reopen; or, where its timestamp is wrong: callvault recording correct --timestamp"
 	if got := r.text(); got != want {

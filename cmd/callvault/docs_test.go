@@ -15,6 +15,7 @@ import (
 
 // TestRecordingsPageRuns runs every bash line of the page for tenants.
 func TestRecordingsPageRuns(t *testing.T) {
+	t.Setenv("CALLVAULT_HEAL_INTERVAL", "200ms") // the seal is out when it is asked for
 	s := newPullServer(t)
 	dir, out := runPage(t, "recordings-api.md", "CALLVAULT_URL="+s.env["CALLVAULT_URL"], "CLIENT_ID="+s.env["CALLVAULT_CLIENT_ID"],
 		"CLIENT_SECRET="+s.env["CALLVAULT_CLIENT_SECRET"], "DAY="+s.day)
@@ -67,6 +68,7 @@ func TestExportsPageRuns(t *testing.T) {
 // TestAuditPageRuns does the same with the page about the audit log. A line about a download must
 // name the application to which the link was issued.
 func TestAuditPageRuns(t *testing.T) {
+	t.Setenv("CALLVAULT_HEAL_INTERVAL", "200ms") // the seal is out when it is asked for
 	s := newPullServer(t)
 	dir, _ := runPage(t, "recordings-api.md", "CALLVAULT_URL="+s.env["CALLVAULT_URL"], "CLIENT_ID="+s.env["CALLVAULT_CLIENT_ID"],
 		"CLIENT_SECRET="+s.env["CALLVAULT_CLIENT_SECRET"], "DAY="+s.day)

@@ -135,7 +135,7 @@ try callvault webhook deliveries --state ""
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
 	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
-	want := "1 tenant\n3 create list set\n1 --retention-days\n2 daily_audio_recordings export_api\n1 yesterday\n2 redirect proxy\n3 bash zsh fish\n0 \n0 \n" +
+	want := "1 tenant\n6 create list set close open delete\n1 --retention-days\n2 daily_audio_recordings export_api\n1 yesterday\n2 redirect proxy\n3 bash zsh fish\n0 \n0 \n" +
 		"3 pending delivered failed\n"
 	if err != nil || string(out) != want {
 		t.Errorf("bash completes\n%s\nwant\n%s%v", out, want, err)
