@@ -11,14 +11,15 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// actions gives the n latest lines of acme's audit log, newest first, without the fixture's.
+// actions gives the n latest lines of acme's audit log, newest first, without the fixture's
+// and the workers'.
 func (f *fixture) actions(n int) string {
 	f.Helper()
 	list, err := f.c.LatestAudit(f.ctx, f.tenant, "", -1, n)
 	f.must(err)
 	var out []string
 	for _, e := range list {
-		if e.Actor != fixtureActor {
+		if e.Actor != fixtureActor && e.Actor != "worker" {
 			out = append(out, e.Actor+" "+e.Action)
 		}
 	}
