@@ -143,3 +143,13 @@ func removeIfExists(root *os.Root, name string) error {
 	}
 	return nil
 }
+
+// readFileIn is readFile for a directory that is opened for it.
+func readFileIn(dir, name string) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	body, err := readFile(root, name)
+	return body, errors.Join(err, root.Close())
+}

@@ -24,12 +24,8 @@ type PulledDay struct {
 // day.json that is a symbolic link is not followed.
 func ReadPulledDay(dir string) (*PulledDay, error) {
 	path := filepath.Join(dir, dayName)
-	root, err := os.OpenRoot(dir)
+	body, err := readFileIn(dir, dayName)
 	if err != nil {
-		return nil, fmt.Errorf("read what was pulled: %w", err)
-	}
-	body, err := readFile(root, dayName)
-	if err = errors.Join(err, root.Close()); err != nil {
 		return nil, fmt.Errorf("read what was pulled: %w", err)
 	}
 	if bytes.Contains(body, []byte(`"url"`)) { // Pull writes no URLs
