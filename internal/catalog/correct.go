@@ -203,11 +203,11 @@ func (s uploadedBytes) text() string {
 // lockRecording takes the locks that a registration of the recording takes, in the same order: its
 // new conversation, then its object. So a registration and a correction never run at the same time.
 func (c *Catalog) lockRecording(ctx context.Context, tx *db.Tx, k Correction) (r domain.Recording, s uploadedBytes, err error) {
-	t, err := requireTenant(ctx, tx, k.Tenant)
-	if err != nil {
+	if err := holds.Share(ctx, tx, k.Tenant); err != nil {
 		return r, s, err
 	}
-	if err := holds.Share(ctx, tx, k.Tenant); err != nil {
+	t, err := requireTenant(ctx, tx, k.Tenant)
+	if err != nil {
 		return r, s, err
 	}
 	if r, s, err = readRecording(ctx, tx, k.Tenant, k.ObjectKey); err != nil {

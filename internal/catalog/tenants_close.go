@@ -9,6 +9,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
+	"github.com/callvault/callvault/internal/catalog/holds"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
@@ -85,7 +86,10 @@ func (c *Catalog) reopenOrClose(ctx context.Context, id, reason string, change f
 		return domain.Errorf(domain.KindInvalid, "the reason is missing; give one, the audit log keeps it")
 	}
 	return c.db.Update(ctx, func(tx *db.Tx) error {
-		t, err := scanTenant(tx.QueryRowContext(ctx, `UPDATE tenants SET name = name WHERE id = $1 RETURNING `+tenantColumns(), id))
+		if err := holds.ExcludeAll(ctx, tx, id); err != nil { // what was taken in before is there
+			return err
+		}
+		t, err := scanTenant(tx.QueryRowContext(ctx, tenantSQL(), id))
 		if err != nil {
 			return unknownTenant(err, id)
 		}
@@ -123,10 +127,8 @@ func goingTables() []string {
 // Errors: KindNotFound, KindConflict for a tenant that is open or has something left.
 func (c *Catalog) DeleteTenant(ctx context.Context, id string, o audit.Origin) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
-		if c.db.Postgres() { // registrations and holds lock the row too
-			if _, err := tx.ExecContext(ctx, `SELECT 1 FROM tenants WHERE id = $1 FOR UPDATE`, id); err != nil {
-				return err
-			}
+		if err := holds.ExcludeAll(ctx, tx, id); err != nil {
+			return err
 		}
 		t, err := scanTenant(tx.QueryRowContext(ctx, tenantSQL(), id))
 		if err != nil {

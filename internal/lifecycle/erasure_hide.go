@@ -84,7 +84,7 @@ type hiding struct {
 // run takes the tenant's exclusive lock, so that no line is taken in and no hold created meanwhile.
 func (h *hiding) run(ctx context.Context, tx *db.Tx) (done bool, err error) {
 	x := h.order
-	if err := holds.Exclude(ctx, tx, x.Tenant); err != nil {
+	if err := holds.ExcludeAll(ctx, tx, x.Tenant); err != nil {
 		return false, err
 	}
 	var removed bool
