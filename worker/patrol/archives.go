@@ -34,8 +34,15 @@ func (t *turn) readArchives(ctx context.Context) (end bool, err error) {
 // checkArchive reads an archive and reports what is wrong with it, or right again. It gives how
 // many bytes it read. Its error is an outage.
 func (t *turn) checkArchive(ctx context.Context, a catalog.PatrolArchive) (int64, error) {
-	at := &archiveReader{ctx: ctx, bucket: t.archives, archive: a, limiter: t.limiter}
-	report, err := verify.Reader(ctx, at, a.Size)
+	var at *archiveReader
+	var report verify.Report
+	err := t.insist(ctx, a.Faulty, func() []version { return t.otherArchives(ctx, a) }, func() (err error) {
+		at = &archiveReader{ctx: ctx, bucket: t.archives, archive: a, limiter: t.limiter}
+		if report, err = verify.Reader(ctx, at, a.Size); errors.Is(err, errOtherSize) {
+			err = domain.Wrap(domain.KindInvalid, err, "read %s", a.ObjectKey)
+		}
+		return err
+	})
 	reason := ""
 	switch kind := domain.KindOf(err); {
 	case err == nil && (!report.OK() || report.ManifestSHA256 != a.ManifestSHA256):
@@ -61,6 +68,18 @@ func (t *turn) checkArchive(ctx context.Context, a catalog.PatrolArchive) (int64
 		t.log.Error("an archive is not what was published; its hour is built again", zap.String("object", a.ObjectKey), zap.String("reason", reason))
 	}
 	return at.read, err
+}
+
+// otherArchives gives a few other archives, by which the failure of one is told from an outage.
+func (t *turn) otherArchives(ctx context.Context, a catalog.PatrolArchive) (some []version) {
+	list, _ := t.catalog.PatrolledArchives(ctx, "", 4) // without them the failure is an outage
+	next, _ := t.catalog.PatrolledArchives(ctx, a.ObjectKey, 4)
+	for _, o := range append(next, list...) {
+		if o.ObjectKey != a.ObjectKey {
+			some = append(some, version{t.archives, o.ObjectKey, o.VersionID})
+		}
+	}
+	return some
 }
 
 var errOtherSize = errors.New("the object has another size than the archive that was published")

@@ -52,6 +52,7 @@ type Config struct {
 	Lease    time.Duration // how long a claim outlives its worker (1 min)
 	Rate     int64         // bytes a second that are read at least, of each kind (1 MiB)
 	Recheck  time.Duration // how often what is faulty is looked at again (6 h)
+	Retry    time.Duration // between two tries of an object that the store does not give (10 s)
 	// OnRead, when set, is told of each object that was read, for metrics.
 	OnRead func(kind string, bytes int64)
 	// OnBroken, when set, is told of each archive that is built again, for metrics.
@@ -66,6 +67,7 @@ func (c Config) withDefaults() Config {
 	c.Lease = cmp.Or(c.Lease, time.Minute)
 	c.Rate = cmp.Or(c.Rate, 1<<20)
 	c.Recheck = cmp.Or(c.Recheck, 6*time.Hour)
+	c.Retry = cmp.Or(c.Retry, 10*time.Second)
 	if c.OnRead == nil {
 		c.OnRead = func(string, int64) {}
 	}

@@ -71,8 +71,12 @@ func (p *Patrol) recheck(ctx context.Context) error {
 // checkRecording reads one recording and reports what is wrong with it, or right again. It gives
 // what is to be learnt, nil for nothing, and how many bytes it read. Its error is an outage.
 func (p *Patrol) checkRecording(ctx context.Context, r catalog.PatrolRecording, limiter *rate.Limiter) (*catalog.LearntSum, int64, error) {
-	got, err := p.readSum(ctx, r.ObjectKey, limiter)
-	reason, err := p.reasonOf(ctx, r, got, err)
+	var got *catalog.LearntSum
+	err := p.insist(ctx, r.Faulty, func() []version { return p.others(ctx, r) }, func() (err error) {
+		got, err = p.readSum(ctx, r.ObjectKey, limiter)
+		return err
+	})
+	reason, err := p.reasonOf(r, got, err)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -104,7 +108,7 @@ func sizeOf(got *catalog.LearntSum) int64 {
 }
 
 // reasonOf says what is wrong with a recording; "" for nothing. got is nil where err is not.
-func (p *Patrol) reasonOf(ctx context.Context, r catalog.PatrolRecording, got *catalog.LearntSum, err error) (string, error) {
+func (p *Patrol) reasonOf(r catalog.PatrolRecording, got *catalog.LearntSum, err error) (string, error) {
 	switch kind := domain.KindOf(err); {
 	case err == nil && (r.Size != nil && *r.Size != got.Size):
 		return catalog.ReasonSize, nil
@@ -117,20 +121,22 @@ func (p *Patrol) reasonOf(ctx context.Context, r catalog.PatrolRecording, got *c
 			return "", nil // its audio may still come
 		}
 		return catalog.ReasonNotFound, nil
-	case kind == domain.KindUnreadable, objstore.DeniedAlone(ctx, p.recordings, r.ObjectKey, err, slices.Values(p.others(ctx, r))):
+	case kind == domain.KindUnreadable:
 		return catalog.ReasonUnreadable, nil
 	}
 	return "", err
 }
 
-// others gives a few recordings by which a denial of one is told from that of the bucket.
-func (p *Patrol) others(ctx context.Context, r catalog.PatrolRecording) (keys []string) {
-	list, _ := p.catalog.PatrolledRecordings(ctx, catalog.Position{}, 4) // without them the denial is an outage
+// others gives a few other recordings, by which the failure of one is told from an outage.
+func (p *Patrol) others(ctx context.Context, r catalog.PatrolRecording) (some []version) {
+	list, _ := p.catalog.PatrolledRecordings(ctx, catalog.Position{}, 4) // without them the failure is an outage
 	next, _ := p.catalog.PatrolledRecordings(ctx, r.Position, 4)
 	for _, o := range append(next, list...) {
-		keys = append(keys, o.ObjectKey)
+		if o.ObjectKey != r.ObjectKey {
+			some = append(some, version{p.recordings, o.ObjectKey, ""})
+		}
 	}
-	return keys
+	return some
 }
 
 // readSum reads a whole object.
