@@ -21,6 +21,7 @@ import (
 type Bucket interface {
 	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
 	Put(ctx context.Context, key string, data []byte, opts objstore.PutOptions) (etag string, err error)
+	KeysAfter(ctx context.Context, folder, after string) ([]string, error)
 }
 
 // Config is when and how much the sealer writes. Zero fields take the defaults.
@@ -32,26 +33,23 @@ type Config struct {
 	// MaxLeaves bounds the leaves between two checkpoints (16,384), and so what a checkpoint's
 	// object has.
 	MaxLeaves int
-	OnPass    func(error)
 }
 
 // Sealer gives queued leaves their numbers and writes checkpoints. Any number of sealers may run,
-// in any number of processes.
+// in any number of processes; each runs one pass at a time.
 type Sealer struct {
 	cfg    Config
 	log    *merkle.Log
 	bucket Bucket
 	keys   func(ctx context.Context) (Keys, error)
 	logger *zap.Logger
+	next   int64 // the checkpoint that may be written without looking for later ones; 0 for none
 }
 
 // NewSealer makes a sealer. keys reads the keys: they may change while it runs.
 func NewSealer(cfg Config, log *merkle.Log, bucket Bucket, keys func(ctx context.Context) (Keys, error), logger *zap.Logger) *Sealer {
 	cfg.Interval, cfg.Lease = cmp.Or(cfg.Interval, time.Minute), cmp.Or(cfg.Lease, time.Minute)
 	cfg.Batch, cfg.MaxLeaves = cmp.Or(cfg.Batch, 2000), cmp.Or(cfg.MaxLeaves, 1<<14)
-	if cfg.OnPass == nil {
-		cfg.OnPass = func(error) {}
-	}
 	return &Sealer{cfg: cfg, log: log, bucket: bucket, keys: keys, logger: logger.Named("sealer")}
 }
 
@@ -61,18 +59,19 @@ func (s *Sealer) Run(ctx context.Context) error {
 	defer tick.Stop()
 	var before error
 	for {
-		err := s.Pass(ctx)
+		worked, err := s.pass(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
 		switch {
+		case err == nil && !worked: // what another sealer does tells nothing of whether this one could
+			err = before
 		case err != nil && fmt.Sprint(err) != fmt.Sprint(before):
 			s.logger.Warn("the log could not be sealed; trying on", zap.Error(err))
 		case err == nil && before != nil:
 			s.logger.Info("the log is sealed again")
 		}
 		before = err
-		s.cfg.OnPass(err)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -94,18 +93,25 @@ type pass struct {
 }
 
 // Pass seals all that is queued, unless another sealer is at work.
-func (s *Sealer) Pass(ctx context.Context) (err error) {
+func (s *Sealer) Pass(ctx context.Context) error {
+	_, err := s.pass(ctx)
+	return err
+}
+
+// pass says whether it sealed all that was queued; false without an error when another sealer is
+// at work.
+func (s *Sealer) pass(ctx context.Context) (worked bool, err error) {
 	keys, err := s.keys(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	policy, err := Policy(keys.Origin, keys.Verifiers)
 	if err != nil {
-		return err
+		return false, err
 	}
 	right, acquired, err := s.log.Acquire(ctx, s.cfg.Lease)
 	if err != nil || !acquired {
-		return err
+		return false, err
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
@@ -113,15 +119,14 @@ func (s *Sealer) Pass(ctx context.Context) (err error) {
 		err = errors.Join(err, s.log.Release(ctx, right))
 	}()
 	p := &pass{Sealer: s, right: right, keys: keys, policy: policy, folder: Folder(s.cfg.Prefix, keys.Origin)}
-	for {
-		more, err := p.step(ctx)
-		if domain.KindOf(err) == domain.KindLost { // another one has taken over, and goes on
-			return nil
-		}
-		if err != nil || !more {
-			return err
-		}
+	err = p.putBack(ctx)
+	for more := true; err == nil && more; {
+		more, err = p.step(ctx)
 	}
+	if domain.KindOf(err) == domain.KindLost { // another one has taken over, and goes on
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // step numbers leaves for one checkpoint at most, and writes it. It says whether more wait.
@@ -227,26 +232,22 @@ func (p *pass) checkpoint(ctx context.Context, state merkle.State) error {
 	if err := p.proveBefore(ctx, state, root, tree); err != nil {
 		return err
 	}
-	next := published{Checkpoint: merkle.Checkpoint{N: state.Checkpoint + 1, Size: state.Size, Root: root}}
+	next := merkle.Checkpoint{N: state.Checkpoint + 1, Size: state.Size, Root: root}
 	if next.Note, err = p.keys.sign(state.Size, root); err != nil {
 		return err
 	}
-	next.first = state.CheckpointSize / torchwood.TileWidth * torchwood.TileWidth
-	indexes := make([]int64, 0, state.Size-next.first)
-	for n := next.first; n < state.Size; n++ {
-		indexes = append(indexes, tlog.StoredHashIndex(0, n))
-	}
-	if next.leaves, err = tree.ReadHashes(indexes); err != nil {
+	object, err := p.object(next, state.CheckpointSize, tree)
+	if err != nil {
 		return err
 	}
-	object := next.format()
-	if _, err := parsePublished(object, p.policy); err != nil { // it can never be overwritten
-		return fmt.Errorf("checkpoint %d was not written, since no reader would accept it: %w", next.N, err)
+	if err := p.alone(ctx, next.N); err != nil {
+		return err
 	}
 	_, err = p.bucket.Put(ctx, p.folder+checkpointKey(next.N), object, objstore.PutOptions{ContentType: "text/plain", IfNoneMatch: true})
 	switch {
 	case err == nil:
-		err = p.log.Record(ctx, p.right, next.Checkpoint)
+		p.next++
+		err = p.log.Record(ctx, p.right, next)
 	case domain.KindOf(err) == domain.KindConflict: // an earlier try of ours, or another sealer's
 		err = nil
 	}
@@ -254,6 +255,24 @@ func (p *pass) checkpoint(ctx context.Context, state merkle.State) error {
 		return err
 	}
 	return p.follow(ctx)
+}
+
+// object gives a checkpoint as the bucket has it. The checkpoint before it has the first before
+// leaves.
+func (p *pass) object(c merkle.Checkpoint, before int64, tree *tree) (object []byte, err error) {
+	out := published{Checkpoint: c, first: before / torchwood.TileWidth * torchwood.TileWidth}
+	indexes := make([]int64, 0, c.Size-out.first)
+	for n := out.first; n < c.Size; n++ {
+		indexes = append(indexes, tlog.StoredHashIndex(0, n))
+	}
+	if out.leaves, err = tree.ReadHashes(indexes); err != nil {
+		return nil, err
+	}
+	object = out.format()
+	if _, err := parsePublished(object, p.policy); err != nil { // it can never be overwritten
+		return nil, fmt.Errorf("checkpoint %d was not written, since no reader would accept it: %w", c.N, err)
+	}
+	return object, nil
 }
 
 // proveBefore proves the last checkpoint to be a prefix of the tree.

@@ -9,7 +9,12 @@ import (
 // Keys gives the keys right below a folder, in their order, each once. In a bucket that keeps
 // versions these are also the keys of objects that have bytes below a delete marker. A listing can
 // be late, so what it lacks may be there all the same.
-func (b *Bucket) Keys(ctx context.Context, folder string) (keys []string, err error) {
+func (b *Bucket) Keys(ctx context.Context, folder string) ([]string, error) {
+	return b.KeysAfter(ctx, folder, "")
+}
+
+// KeysAfter is Keys of those that come after a key in their order.
+func (b *Bucket) KeysAfter(ctx context.Context, folder, after string) (keys []string, err error) {
 	kept, err := b.keepsVersions(ctx)
 	if err != nil {
 		return nil, err
@@ -17,11 +22,11 @@ func (b *Bucket) Keys(ctx context.Context, folder string) (keys []string, err er
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	last := ""
-	for o := range b.store.core.ListObjectsIter(ctx, b.name, minio.ListObjectsOptions{Prefix: folder + "/", WithVersions: kept}) {
+	for o := range b.store.core.ListObjectsIter(ctx, b.name, minio.ListObjectsOptions{Prefix: folder + "/", StartAfter: after, WithVersions: kept}) {
 		switch {
 		case o.Err != nil:
 			return nil, b.failure(ctx, "list (s3:ListBucket)", folder+"/", o.Err)
-		case o.Key == last, o.Key[len(o.Key)-1] == '/', o.IsDeleteMarker:
+		case o.Key == last, o.Key <= after, o.Key[len(o.Key)-1] == '/', o.IsDeleteMarker:
 			continue
 		}
 		last = o.Key

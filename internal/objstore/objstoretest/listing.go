@@ -24,6 +24,11 @@ func keysOfFolder(t *testing.T, f *fixture) {
 	if list := keys("a/b"); !slices.Equal(list, []string{"a/b/1.zip", "a/b/2.zip"}) {
 		t.Errorf("a/b has %q", list)
 	}
+	for after, want := range map[string][]string{"a/b/": {"a/b/1.zip", "a/b/2.zip"}, "a/b/1.zip": {"a/b/2.zip"}, "a/b/2.zip": nil} {
+		if list, err := f.bucket.KeysAfter(t.Context(), "a/b", after); err != nil || !slices.Equal(list, want) {
+			t.Errorf("after %s a/b has %q, error %v", after, list, err)
+		}
+	}
 	if err := f.bucket.Remove(t.Context(), "a/b/1.zip"); err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,7 @@ type Bucket interface {
 	Abort(ctx context.Context, key, uploadID string) error
 	AbortAll(ctx context.Context, key string) error
 	Keys(ctx context.Context, folder string) ([]string, error)
+	KeysAfter(ctx context.Context, folder, after string) ([]string, error)
 	Remove(ctx context.Context, key string) error
 	RemoveMatch(ctx context.Context, key string, m objstore.Match) error
 	Sync(key string) error

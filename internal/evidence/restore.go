@@ -1,0 +1,130 @@
+package evidence
+
+import (
+	"context"
+	"slices"
+
+	"go.uber.org/zap"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/callvault/callvault/internal/catalog/merkle"
+	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// putBack writes the checkpoints and tiles that the catalog knows and the bucket has lost, as after
+// the restore of an older bucket. A catalog that is restored later would else not find them there,
+// and would give their numbers to other leaves.
+func (p *pass) putBack(ctx context.Context) error {
+	state, err := p.log.State(ctx)
+	if err != nil {
+		return err
+	}
+	kept, err := p.newestKept(ctx, state.Checkpoint)
+	if err != nil || kept == state.Checkpoint {
+		return err
+	}
+	size, err := p.sizeOf(ctx, kept-1) // the tiles of a checkpoint are written after it
+	if err != nil {
+		return err
+	}
+	if err := p.log.Tiled(ctx, p.right, min(size, state.Tiled)); err != nil {
+		return err
+	}
+	if err := p.publishTiles(ctx); err != nil {
+		return err
+	}
+	if size, err = p.sizeOf(ctx, kept); err != nil {
+		return err
+	}
+	// The newest one comes last: where it is missing, another pass begins anew.
+	for n := kept; n < state.Checkpoint; {
+		list, err := p.log.Checkpoints(ctx, n, 1000)
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			return errNoCheckpoint(n + 1)
+		}
+		for _, c := range list {
+			if n++; c.N != n {
+				return errNoCheckpoint(n)
+			}
+			if err := p.putAgain(ctx, c, size); err != nil {
+				return err
+			}
+			size = c.Size
+		}
+	}
+	p.logger.Warn("the bucket had lost checkpoints of the log, as after the restore of an older bucket; they were written again",
+		zap.Int64("from", kept+1), zap.Int64("to", state.Checkpoint))
+	return nil
+}
+
+// newestKept gives the newest checkpoint of the first n that the bucket has; 0 for none.
+func (p *pass) newestKept(ctx context.Context, n int64) (int64, error) {
+	for ; n > 0; n-- {
+		err := objstore.Readable(ctx, p.bucket, p.folder+checkpointKey(n))
+		if domain.KindOf(err) != domain.KindNotFound {
+			return n, err
+		}
+	}
+	return 0, nil
+}
+
+// sizeOf gives how many leaves a checkpoint of the catalog has; 0 before the first one.
+func (p *pass) sizeOf(ctx context.Context, n int64) (int64, error) {
+	if n <= 0 {
+		return 0, nil
+	}
+	list, err := p.log.Checkpoints(ctx, n-1, 1)
+	if err == nil && (len(list) == 0 || list[0].N != n) {
+		err = errNoCheckpoint(n)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return list[0].Size, nil
+}
+
+// putAgain writes a checkpoint of the catalog to the bucket. The checkpoint before it has the first
+// before leaves.
+func (p *pass) putAgain(ctx context.Context, c merkle.Checkpoint, before int64) error {
+	tree := newTree(ctx, p.log)
+	root, err := tlog.TreeHash(c.Size, tree)
+	if err != nil || root != c.Root {
+		return domain.Wrap(domain.KindBadCatalog, err, "checkpoint %d, which the bucket has lost, is not of the catalog's leaves; run: callvault log verify", c.N)
+	}
+	object, err := p.object(c, before, tree)
+	if err != nil {
+		return err
+	}
+	_, err = p.bucket.Put(ctx, p.folder+checkpointKey(c.N), object, objstore.PutOptions{ContentType: "text/plain", IfNoneMatch: true})
+	if domain.KindOf(err) == domain.KindConflict {
+		return nil
+	}
+	return err
+}
+
+func errNoCheckpoint(n int64) error {
+	return domain.Errorf(domain.KindBadCatalog, "the catalog lacks checkpoint %d of the log; run: callvault log verify", n)
+}
+
+// alone fails where the bucket has later checkpoints than the next one, but not this one: it was
+// lost, and the catalog, which was restored from a backup, would write another one in its place. It
+// asks once, and again after the catalog was restored.
+func (p *pass) alone(ctx context.Context, next int64) error {
+	if p.next == next {
+		return nil
+	}
+	key := p.folder + checkpointKey(next)
+	keys, err := p.bucket.KeysAfter(ctx, p.folder+"checkpoints", p.folder+checkpointKey(next-1))
+	if err != nil {
+		return err
+	}
+	if len(keys) > 0 && !slices.Contains(keys, key) {
+		return domain.Errorf(domain.KindBadCatalog, "the bucket has %s, but lost %s, by which the log goes on; restore this object, or a catalog that knows it: another one in its place would make a second log", keys[0], key)
+	}
+	p.next = next
+	return nil
+}
