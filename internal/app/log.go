@@ -57,7 +57,29 @@ func (p *Parts) ensureLogKeys(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return auth.EnsureLogKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal(), evidence.Origin(installation), audit.Origin{Actor: "command"})
+	origin := evidence.Origin(installation)
+	if err := p.checkLogSecret(ctx, origin); err != nil {
+		return 0, err
+	}
+	return auth.EnsureLogKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal(), origin, audit.Origin{Actor: "command"})
+}
+
+// checkLogSecret refuses to make the first secret of the log's salts for a log that the bucket has
+// already: with another secret, every line that stands in it would be put into it again.
+func (p *Parts) checkLogSecret(ctx context.Context, origin string) error {
+	known, err := auth.HasLogSecret(ctx, p.Catalog)
+	if err != nil || known {
+		return err
+	}
+	begun, err := evidence.Begun(ctx, p.Archives, p.Config.Prefix, origin)
+	if err != nil || !begun {
+		return err
+	}
+	if known, err = auth.HasLogSecret(ctx, p.Catalog); err != nil || known { // another process has made both meanwhile
+		return err
+	}
+	return domain.Errorf(domain.KindBadCatalog, "the archives bucket has a log of this installation, and the catalog lacks the secret that it is made with, as after the restore of a backup from before the log began; "+
+		"restore a later backup, or move all objects below %s elsewhere, so that another log begins", evidence.Folder(p.Config.Prefix, origin))
 }
 
 // sealer makes what seals the log.

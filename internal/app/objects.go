@@ -9,6 +9,7 @@ import (
 
 	"github.com/callvault/callvault/internal/doctor"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/evidence"
 	"github.com/callvault/callvault/internal/ingest"
 	"github.com/callvault/callvault/internal/lifecycle"
 	"github.com/callvault/callvault/internal/objstore"
@@ -33,6 +34,7 @@ type Archives interface {
 	lifecycle.Archives
 	patrol.Bucket
 	lifecycle.ErasureStore
+	evidence.Bucket
 }
 
 // takeOver takes over what a former version has left in the data directory, if this process has

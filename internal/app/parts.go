@@ -183,11 +183,6 @@ func (p *Parts) Prepare(ctx context.Context, adopt, again bool) (Prepared, error
 	if err != nil {
 		return p.prepared, err
 	}
-	keys, err = p.ensureLogKeys(ctx)
-	p.prepared.Keys += keys
-	if err != nil {
-		return p.prepared, err
-	}
 	if err := p.sealWebhooks(ctx); err != nil {
 		return p.prepared, err
 	}
@@ -198,6 +193,11 @@ func (p *Parts) Prepare(ctx context.Context, adopt, again bool) (Prepared, error
 		if err := p.checkLock(ctx); err != nil {
 			return p.prepared, withAdvice(err)
 		}
+	}
+	keys, err = p.ensureLogKeys(ctx) // the bucket may have the log
+	p.prepared.Keys += keys
+	if err != nil {
+		return p.prepared, err
 	}
 	if err := p.ensureTried(ctx, again); err != nil { // markBucket depends on the result
 		return p.prepared, err

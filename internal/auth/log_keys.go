@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -81,6 +82,12 @@ func RotateLogKey(ctx context.Context, store LogKeyStore, master, origin string,
 		return "", err
 	}
 	return key.Verifier, store.RotateLogKey(ctx, key, maxRetired, o)
+}
+
+// HasLogSecret reports whether the secret of the salts was made.
+func HasLogSecret(ctx context.Context, store LogKeyStore) (bool, error) {
+	stored, err := store.SigningKeys(ctx)
+	return slices.ContainsFunc(stored, func(k catalog.SigningKey) bool { return k.Purpose == string(PurposeLogSalt) }), err
 }
 
 func newLogKey(origin string, m *masterKey) (k catalog.NewLogKey, err error) {

@@ -12,6 +12,15 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
+// Begun reports whether the bucket has a log of this origin.
+func Begun(ctx context.Context, bucket Bucket, prefix, origin string) (bool, error) {
+	err := objstore.Readable(ctx, bucket, Folder(prefix, origin)+checkpointKey(1))
+	if domain.KindOf(err) == domain.KindNotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // putBack writes the checkpoints and tiles that the catalog knows and the bucket has lost, as after
 // the restore of an older bucket. A catalog that is restored later would else not find them there,
 // and would give their numbers to other leaves.
