@@ -79,6 +79,7 @@ func TestAuditStands(t *testing.T) {
 	}
 	own := map[string][]string{
 		"postgres": {
+			`INSERT INTO log_records (id, kind, data) VALUES (-1, 'seal', '{}')`,
 			`TRUNCATE audit`, `TRUNCATE audit_links`, `TRUNCATE audit, audit_links, windows CASCADE`,
 			`INSERT INTO audit (seq, at_us, tenant, actor, action, detail) VALUES (1, 1, 't', 'x', 'a', '{}')`,
 			`INSERT INTO audit (seq, at_us, tenant, actor, action, detail) OVERRIDING SYSTEM VALUE VALUES (1, 1, 't', 'x', 'a', '{}')
@@ -95,6 +96,7 @@ func TestAuditStands(t *testing.T) {
 			`INSERT OR REPLACE INTO audit_links (rowid, sum, links) VALUES (1, $1, '[1]')`,
 			`INSERT INTO audit_links (rowid, sum, links) VALUES (-1, x'01', '[1]')`,
 			`UPDATE OR REPLACE audit_links SET sum = $1`,
+			`INSERT INTO log_records (id, kind, data) VALUES (-1, 'seal', '{}')`, `INSERT INTO log_records (id, kind, data) VALUES (7, 'seal', '{}')`,
 		},
 	}
 	for name, url := range databases(t) {
