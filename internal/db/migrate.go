@@ -62,7 +62,7 @@ func (d *DB) migrator() *sql.DB {
 	if !d.postgres {
 		return d.write
 	}
-	pool := sql.OpenDB(connector{dsn: d.url, settings: noJIT + "; SET lock_timeout = '" + lockWait + "'"})
+	pool := sql.OpenDB(connector{dsn: d.url, settings: settings + "; SET lock_timeout = '" + lockWait + "'"})
 	pool.SetMaxIdleConns(-1)
 	return pool
 }

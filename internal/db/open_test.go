@@ -37,6 +37,25 @@ func TestNothingIsCompiled(t *testing.T) {
 	}
 }
 
+// TestReadCommitted: transactions see what others committed while they waited for a lock, whatever
+// the server's default is.
+func TestReadCommitted(t *testing.T) {
+	url := testenv.Postgres(t)
+	_, err := open(t, url, 4).ExecContext(t.Context(), `DO $$ BEGIN
+		EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = %L', current_database(), 'repeatable read'); END $$`)
+	must(t, err)
+	d := open(t, url, 4)
+	migrator := d.migrator()
+	defer func() { must(t, migrator.Close()) }()
+	for name, pool := range map[string]*sql.DB{"writing": d.write, "reading": d.read, "migrations": migrator} {
+		var isolation, without string
+		err := pool.QueryRowContext(t.Context(), `SELECT setting, reset_val FROM pg_settings WHERE name = 'default_transaction_isolation'`).Scan(&isolation, &without)
+		if err != nil || isolation != "read committed" || without != "repeatable read" {
+			t.Errorf("%s: %q, without us %q, error %v", name, isolation, without, err)
+		}
+	}
+}
+
 // TestSQLiteFilesAreTheirOwnersAlone: a database holds transcripts, phone numbers and signing keys.
 func TestSQLiteFilesAreTheirOwnersAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")

@@ -15,12 +15,16 @@ import (
 )
 
 func (d *DB) openPostgres(dsn string) {
-	pool := sql.OpenDB(connector{dsn: dsn, settings: noJIT})
+	pool := sql.OpenDB(connector{dsn: dsn, settings: settings})
 	pool.SetMaxOpenConns(24)
 	pool.SetMaxIdleConns(12)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	d.write, d.read, d.url, d.postgres = pool, pool, dsn, true
 }
+
+// settings are those of every session. Statements are written for READ COMMITTED, so that each sees
+// what others committed while it waited for a lock; the server's default may be another one.
+const settings = noJIT + "; SET default_transaction_isolation = 'read committed'"
 
 // noJIT switches JIT compilation off. PostgreSQL decides by the estimated cost alone, and compiles
 // again at each run. That takes some 100 ms, which is longer than any statement of callvault should
