@@ -91,6 +91,36 @@ func TestEndsSharedObjects(t *testing.T) {
 	})
 }
 
+// TestEndsSharedKeyIsNamedAnew: a recording ends whose key a conversation names too. Then another
+// recording, of a later day, has the key. Its audio stays when that conversation ends.
+func TestEndsSharedKeyIsNamedAnew(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		rec := f.whole("c-1")
+		later := day.End().Add(3 * 24 * time.Hour)
+		shares := conversation("c-2")
+		shares.RecordingKey, shares.LastAction = rec.ObjectKey, &later
+		f.must(f.take(catalog.Batch{Conversations: lines(shares)}))
+		f.at(ended())
+		f.endDay()
+		f.sweep()
+		anew := f.recording("c-3")
+		anew.ObjectKey, anew.Timestamp = rec.ObjectKey, ended()
+		young := conversation("c-3")
+		young.Start = ended()
+		f.must(f.take(catalog.Batch{Conversations: lines(young), Recordings: lines(anew)}))
+		f.at(ended().Add(4 * 24 * time.Hour))
+		f.restart()
+		if r := f.sweep(); r.Conversations != 1 {
+			f.Errorf("ended %+v, want c-2", r)
+		}
+		f.deleteBytes()
+		f.isThere(rec.ObjectKey, "audio of c-1")
+		if n := f.rows("objects"); n != 1 {
+			f.Errorf("%d objects are known, want the one that c-3 names", n)
+		}
+	})
+}
+
 // TestEndsInSteps: a conversation has more than one transaction removes. It is gone for readers at
 // once. It can't be named before its rest is removed, and can be afterwards.
 func TestEndsInSteps(t *testing.T) {

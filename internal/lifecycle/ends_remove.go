@@ -262,6 +262,15 @@ func unnamedSQL(n int) string {
 		AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.recording_key = o.key AND c.tenant = o.tenant)`
 }
 
+// forgetDays takes the day off keys that no recording of it has any more, and that a conversation
+// still names. A later recording of such a key may be of another day.
+func (r *removal) forgetDays(ctx context.Context, keys []string) error {
+	_, err := r.tx.ExecContext(ctx, `UPDATE objects SET day = NULL WHERE tenant = $1 AND key IN (`+db.Parameters(2, len(keys))+`) AND day IS NOT NULL
+		AND NOT EXISTS (SELECT 1 FROM recordings r WHERE r.tenant = objects.tenant AND r.day = objects.day AND r.object_key = objects.key)`,
+		append([]any{r.tenant}, db.Texts(keys)...)...)
+	return err
+}
+
 // dropObjects removes the rows of keys that nothing names any more. Objects that are callvault's to
 // delete are queued for that.
 func (r *removal) dropObjects(ctx context.Context, prefix string, at int64) error {
@@ -292,6 +301,9 @@ func (r *removal) dropObjects(ctx context.Context, prefix string, at int64) erro
 			return err
 		}
 		r.free = append(r.free, names...)
+		if err := r.forgetDays(ctx, keys); err != nil {
+			return err
+		}
 	}
 	r.queued = len(r.queue)
 	if err := deletions.Leave(ctx, r.tx, r.tenant, r.left, at); err != nil {
