@@ -283,8 +283,10 @@ func (r *removal) dropObjects(ctx context.Context, prefix string, at int64) erro
 		for _, u := range free {
 			names = append(names, u.key)
 			switch s := r.seen[u.key]; {
-			case !s.there:
+			case !s.there && u.size == nil:
 				r.missing++
+			case !s.there: // it was stored since it was looked up, or a delete marker hides it
+				r.queue = append(r.queue, deletions.Deletion{Key: u.key, Tenant: r.tenant, ETag: u.etag, Size: u.size, SHA256: u.sha256, Cause: r.cause, Subject: r.order})
 			case prefix != "" && strings.HasPrefix(u.key, prefix), u.wrote(s.info):
 				sum := r.sums[u.key]
 				if sum == nil {

@@ -1,0 +1,68 @@
+package lifecycle_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zaptest"
+
+	"github.com/callvault/callvault/internal/catalog"
+	"github.com/callvault/callvault/internal/lifecycle"
+	"github.com/callvault/callvault/internal/objstore"
+)
+
+// lateBucket calls a function once, after an object was looked up for the first time.
+type lateBucket struct {
+	*objstore.Bucket
+	once sync.Once
+	then func()
+}
+
+func (b *lateBucket) Stat(ctx context.Context, key string) (objstore.Info, error) {
+	info, err := b.Bucket.Stat(ctx, key)
+	b.once.Do(b.then)
+	return info, err
+}
+
+// check reports an error from any goroutine.
+func (f *fixture) check(err error) {
+	f.Helper()
+	if err != nil {
+		f.Error(err)
+	}
+}
+
+// Audio that is stored after its recording's object was looked up, and before the recording ends,
+// is deleted too.
+func TestEndsDeleteLateAudio(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		rec := f.recording("c-1")
+		f.must(f.take(catalog.Batch{Conversations: lines(conversation("c-1")), Recordings: lines(rec)}))
+		f.at(ended())
+		f.endDay()
+		late := &lateBucket{Bucket: f.bucket, then: func() { f.check(f.upload(rec.ObjectKey, "late")) }}
+		f.ends = lifecycle.NewEnds(lifecycle.EndsConfig{}, f.c.DB(), f.c, late, time.Now, zaptest.NewLogger(t))
+		f.sweep()
+		f.deleteBytes()
+		f.nothingLeft()
+		f.isThere(rec.ObjectKey, "")
+	})
+}
+
+// The same for an erasure, whose proof counts it.
+func TestErasureDeletesLateAudio(t *testing.T) {
+	eraseOnBoth(t, func(e *erasing) {
+		rec := e.recording("gone")
+		e.must(e.take(catalog.Batch{Conversations: lines(conversation("gone")), Recordings: lines(rec)}))
+		late := &lateBucket{Bucket: e.bucket, then: func() { e.check(e.upload(rec.ObjectKey, "late")) }}
+		e.eraser = lifecycle.NewEraser(e.c, late, e.archives, keyPrefix, time.Now, zaptest.NewLogger(t))
+		x, err := e.ask("r", "gone")
+		e.must(err)
+		if x = e.finish(x.ID); x.Proof.Recordings.Deleted != 1 {
+			e.Errorf("the proof is %+v", x.Proof)
+		}
+		e.isThere(rec.ObjectKey, "")
+	})
+}
