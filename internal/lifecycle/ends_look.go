@@ -18,34 +18,14 @@ type sight struct {
 	conversation string
 	day          string // of its recording; "" for a conversation's own recording
 	there        bool   // there is an object
+	refused      bool   // the store does not let it be looked up
 	info         objstore.Info
 }
 
 // look looks up the objects that conversations name, for at most e.cfg.Most recordings. It leaves
 // out conversations with an object that the store refuses to tell about.
 func (e *Ends) look(ctx context.Context, tenant string, ids []string, r *EndsReport) (map[string]sight, []string, error) {
-	seen, err := e.named(ctx, tenant, ids)
-	if err != nil {
-		return nil, nil, err
-	}
-	var mu sync.Mutex
-	blocked := map[string]error{} // by conversation
-	keys := make([]string, 0, len(seen))
-	for key := range seen {
-		keys = append(keys, key)
-	}
-	err = forEach(ctx, e.cfg.Parallel, keys, func(ctx context.Context, key string) error {
-		info, there, refused, err := e.lookUp(ctx, key)
-		mu.Lock()
-		defer mu.Unlock()
-		s := seen[key]
-		s.there, s.info = there, info
-		seen[key] = s
-		if refused != nil {
-			blocked[s.conversation] = refused
-		}
-		return err
-	})
+	seen, blocked, err := e.lookAll(ctx, tenant, ids)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -59,6 +39,34 @@ func (e *Ends) look(ctx context.Context, tenant string, ids []string, r *EndsRep
 		}
 	}
 	return seen, rest, nil
+}
+
+// lookAll is look with all conversations. It gives those with an object that the store refuses to
+// tell about, each with a refusal.
+func (e *Ends) lookAll(ctx context.Context, tenant string, ids []string) (seen map[string]sight, blocked map[string]error, err error) {
+	seen, err = e.named(ctx, tenant, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	var mu sync.Mutex
+	blocked = map[string]error{}
+	keys := make([]string, 0, len(seen))
+	for key := range seen {
+		keys = append(keys, key)
+	}
+	err = forEach(ctx, e.cfg.Parallel, keys, func(ctx context.Context, key string) error {
+		info, there, refused, err := e.lookUp(ctx, key)
+		mu.Lock()
+		defer mu.Unlock()
+		s := seen[key]
+		s.there, s.info, s.refused = there, info, refused != nil
+		seen[key] = s
+		if refused != nil {
+			blocked[s.conversation] = refused
+		}
+		return err
+	})
+	return seen, blocked, err
 }
 
 // lookUp looks an object up. refused says why the store does not let that be done.

@@ -271,6 +271,27 @@ func (r *removal) forgetDays(ctx context.Context, keys []string) error {
 	return err
 }
 
+// dispose decides what becomes of the object of a key that nothing names any more.
+func (r *removal) dispose(u upload, prefix string) {
+	s, own := r.seen[u.key], prefix != "" && strings.HasPrefix(u.key, prefix)
+	d := deletions.Deletion{Key: u.key, Tenant: r.tenant, ETag: u.etag, Size: u.size, SHA256: r.sums[u.key], Cause: r.cause, Subject: r.order}
+	if d.SHA256 == nil {
+		d.SHA256 = u.sha256
+	}
+	switch {
+	case s.there && (own || u.wrote(s.info)):
+		d.ETag, d.VersionID, d.Size = s.info.ETag, s.info.VersionID, &s.info.Size
+		r.queue = append(r.queue, d)
+	case s.there, s.refused && !own && u.size == nil:
+		r.kept++
+		r.left = append(r.left, u.key)
+	case u.size == nil && !s.refused:
+		r.missing++
+	default: // it was stored since it was looked up, a delete marker hides it, or the store refuses to tell
+		r.queue = append(r.queue, d)
+	}
+}
+
 // dropObjects removes the rows of keys that nothing names any more. Objects that are callvault's to
 // delete are queued for that.
 func (r *removal) dropObjects(ctx context.Context, prefix string, at int64) error {
@@ -282,22 +303,7 @@ func (r *removal) dropObjects(ctx context.Context, prefix string, at int64) erro
 		names := make([]string, 0, len(free))
 		for _, u := range free {
 			names = append(names, u.key)
-			switch s := r.seen[u.key]; {
-			case !s.there && u.size == nil:
-				r.missing++
-			case !s.there: // it was stored since it was looked up, or a delete marker hides it
-				r.queue = append(r.queue, deletions.Deletion{Key: u.key, Tenant: r.tenant, ETag: u.etag, Size: u.size, SHA256: u.sha256, Cause: r.cause, Subject: r.order})
-			case prefix != "" && strings.HasPrefix(u.key, prefix), u.wrote(s.info):
-				sum := r.sums[u.key]
-				if sum == nil {
-					sum = u.sha256
-				}
-				r.queue = append(r.queue, deletions.Deletion{Key: u.key, Tenant: r.tenant, ETag: s.info.ETag, VersionID: s.info.VersionID, Size: &s.info.Size,
-					SHA256: sum, Cause: r.cause, Subject: r.order})
-			default:
-				r.kept++
-				r.left = append(r.left, u.key)
-			}
+			r.dispose(u, prefix)
 		}
 		if err := r.dropNamed(ctx, `objects WHERE tenant = $1 AND key`, names, nil); err != nil {
 			return err

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"slices"
 
+	"go.uber.org/zap"
+
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
@@ -17,6 +19,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog/holds"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/objstore"
 )
 
 // hide removes the rows of an erasure's conversations, one after the other. One that fails, or that
@@ -54,12 +57,13 @@ var errMore = errors.New("the conversation has got more")
 // hideOne removes a conversation. It is false when a hold keeps it.
 func (e *Eraser) hideOne(ctx context.Context, x Erasure, conversation string) (done bool, err error) {
 	for range maxLooks {
-		seen, some, err := e.ends.look(ctx, x.Tenant, []string{conversation}, &EndsReport{})
+		seen, blocked, err := e.ends.lookAll(ctx, x.Tenant, []string{conversation})
 		if err != nil {
 			return false, err
 		}
-		if len(some) == 0 {
-			return false, domain.Errorf(domain.KindUnreadable, "the object store does not let an object of an erased conversation be looked up")
+		if err := blocked[conversation]; err != nil { // its rows go nevertheless
+			e.log.Error("the object store does not let an object of an erased conversation be looked up", zap.String("erasure", x.ID), zap.Error(err),
+				zap.String("hint", objstore.Advice(err)))
 		}
 		h := hiding{eraser: e, order: x, conversation: conversation, seen: seen}
 		err = e.db.Update(ctx, func(tx *db.Tx) error {
