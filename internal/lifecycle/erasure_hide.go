@@ -57,6 +57,10 @@ var errMore = errors.New("the conversation has got more")
 // hideOne removes a conversation. It is false when a hold keeps it.
 func (e *Eraser) hideOne(ctx context.Context, x Erasure, conversation string) (done bool, err error) {
 	for range maxLooks {
+		updated, err := lineTime(ctx, e.db, x.Tenant, conversation)
+		if err != nil {
+			return false, err
+		}
 		seen, blocked, err := e.ends.lookAll(ctx, x.Tenant, []string{conversation})
 		if err != nil {
 			return false, err
@@ -65,7 +69,7 @@ func (e *Eraser) hideOne(ctx context.Context, x Erasure, conversation string) (d
 			e.log.Error("the object store does not let an object of an erased conversation be looked up", zap.String("erasure", x.ID), zap.Error(err),
 				zap.String("hint", objstore.Advice(err)))
 		}
-		h := hiding{eraser: e, order: x, conversation: conversation, seen: seen}
+		h := hiding{eraser: e, order: x, conversation: conversation, updated: updated, seen: seen}
 		err = e.db.Update(ctx, func(tx *db.Tx) error {
 			done, err = h.run(ctx, tx)
 			return err
@@ -82,7 +86,14 @@ type hiding struct {
 	eraser       *Eraser
 	order        Erasure
 	conversation string
+	updated      int64 // the time of its last line when its objects were looked up
 	seen         map[string]sight
+}
+
+// lineTime gives the time of the last line that changed a conversation; 0 when it has no row.
+func lineTime(ctx context.Context, q db.Querier, tenant, conversation string) (at int64, err error) {
+	err = q.QueryRowContext(ctx, `SELECT coalesce((SELECT updated_us FROM conversations WHERE tenant = $1 AND id = $2), 0)`, tenant, conversation).Scan(&at)
+	return at, err
 }
 
 // run takes the tenant's exclusive lock, so that no line is taken in and no hold created meanwhile.
@@ -94,6 +105,9 @@ func (h *hiding) run(ctx context.Context, tx *db.Tx) (done bool, err error) {
 	var removed bool
 	if err := tx.QueryRowContext(ctx, `SELECT removed_us IS NOT NULL FROM erasure_targets WHERE erasure = $1 AND conversation_id = $2`, x.ID, h.conversation).Scan(&removed); err != nil || removed {
 		return removed, err
+	}
+	if updated, err := lineTime(ctx, tx, x.Tenant, h.conversation); err != nil || updated != h.updated { // it may have another own recording
+		return false, cmp.Or(err, errMore)
 	}
 	var hold, prefix string
 	if err := tx.QueryRowContext(ctx, `SELECT `+holds.ConversationNameSQL("CAST($1 AS TEXT)", "CAST($2 AS TEXT)")+`, (SELECT key_prefix FROM tenants WHERE id = $1)`,

@@ -66,3 +66,24 @@ func TestErasureDeletesLateAudio(t *testing.T) {
 		e.isThere(rec.ObjectKey, "")
 	})
 }
+
+// A conversation gets another recording of its own after its objects were looked up. That one is
+// erased too.
+func TestErasureDeletesLateOwnRecording(t *testing.T) {
+	eraseOnBoth(t, func(e *erasing) {
+		rec := e.whole("gone")
+		owns := conversation("gone")
+		owns.RecordingKey = "whole/late.webm"
+		e.must(e.upload(owns.RecordingKey, "late"))
+		late := &lateBucket{Bucket: e.bucket, then: func() { e.check(e.take(catalog.Batch{Conversations: lines(owns)})) }}
+		e.eraser = lifecycle.NewEraser(e.c, late, e.archives, keyPrefix, time.Now, zaptest.NewLogger(t))
+		x, err := e.ask("r", "gone")
+		e.must(err)
+		e.finish(x.ID)
+		e.isThere(rec.ObjectKey, "")
+		e.isThere(owns.RecordingKey, "")
+		if known, err := e.c.ReserveUpload(e.ctx, tenant, owns.RecordingKey); err != nil || !known.Erased {
+			e.Errorf("its key may be stored again: %+v, %v", known, err)
+		}
+	})
+}
