@@ -72,7 +72,7 @@ func HoursWith(ctx context.Context, tx *db.Tx, tenant, conversation string) ([]d
 // ProtectingHold gives the name of a hold that protects an archive which HideHours would doom in
 // one of these hours of a tenant. It gives "" for none. The served archive of an open day is left
 // out, because the next revision takes from it what a hold covers. It counts if it has a recording
-// that moved away.
+// that moved away and that a hold over its day covers.
 func ProtectingHold(ctx context.Context, tx *db.Tx, keys []domain.HourKey) (hold string, err error) {
 	for _, k := range keys {
 		err := tx.QueryRowContext(ctx, protectingHoldSQL(), k.Tenant, k.Day, k.Hour).Scan(db.OrZero(&hold))
@@ -85,7 +85,8 @@ func ProtectingHold(ctx context.Context, tx *db.Tx, keys []domain.HourKey) (hold
 
 func protectingHoldSQL() string {
 	return `SELECT min(` + holds.HourNameSQL("archives.tenant", "archives.day", "archives.hour") + `) FROM archives
-		WHERE tenant = $1 AND day = $2 AND hour = $3 AND (state IN ('superseded', 'retained', 'doomed') OR state = 'published' AND parted)
+		WHERE tenant = $1 AND day = $2 AND hour = $3 AND (state IN ('superseded', 'retained', 'doomed')
+			OR state = 'published' AND parted AND ` + holds.WideHourSQL("archives.tenant", "archives.day") + `)
 		AND ` + protectedSQL()
 }
 

@@ -19,10 +19,12 @@ func protectedSQL() string {
 	return `(archives.published_us IS NOT NULL AND archives.deletions = 0 AND coalesce(archives.cause, '') <> 'erasure' AND ` + heldRevisionSQL() + `)`
 }
 
-// heldRevisionSQL is true for archives of a held hour that no newer revision stands for.
+// heldRevisionSQL is true for archives of a held hour that no newer revision stands for. A recording
+// that moved away is on no newer one. A hold over its conversation does not cover it here: it moved
+// before that hold.
 func heldRevisionSQL() string {
 	return holds.HourSQL("archives.tenant", "archives.day", "archives.hour") + `
-		AND (archives.parted OR NOT EXISTS (SELECT 1 FROM archives n_ WHERE n_.tenant = archives.tenant AND n_.day = archives.day
+		AND (archives.parted AND ` + holds.WideHourSQL("archives.tenant", "archives.day") + ` OR NOT EXISTS (SELECT 1 FROM archives n_ WHERE n_.tenant = archives.tenant AND n_.day = archives.day
 			AND n_.hour = archives.hour AND n_.revision > archives.revision AND n_.state IN ('published', 'retained')
 			AND (n_.missing_count = 0 OR n_.missing = archives.missing)))`
 }

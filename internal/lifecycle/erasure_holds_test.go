@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap/zaptest"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/holds"
 	"github.com/callvault/callvault/internal/domain"
@@ -86,6 +87,25 @@ func TestErasureTakesOverAHeldNeighbour(t *testing.T) {
 	e.finish(x.ID)
 	if f.archivesWith("audio of c-held") != 1 || f.archivesWith("audio of c-other") != 0 {
 		t.Error("the next revision has not the held recording alone")
+	}
+}
+
+// A recording that moved to another hour stands in the former revision of its first one. A hold on
+// a neighbour there does not protect that revision, because the newer one has the neighbour.
+func TestErasureOfAMovedRecording(t *testing.T) {
+	f := newArchived(t)
+	e := f.erasing()
+	f.hold("matter-7", holdNeighbour)
+	later := f.other.Timestamp.Add(time.Hour)
+	_, err := f.c.Correct(f.ctx, catalog.Correction{Tenant: tenant, ObjectKey: f.other.ObjectKey, Reason: "r", Timestamp: &later})
+	e.must(err)
+	f.build(day, 1)
+	f.build(day, 2)
+	x, err := e.ask("r", "c-other")
+	e.must(err)
+	e.finish(x.ID)
+	if f.archivesWith("audio of c-held") != 1 || f.archivesWith("audio of c-other") != 0 {
+		t.Error("the archives have not the held recording alone")
 	}
 }
 

@@ -33,6 +33,12 @@ func HourSQL(tenant, day, hour string) string {
 	return exists(tenant, dayOf(day, ` AND r_.hour = `+hour))
 }
 
+// WideHourSQL is HourSQL for holds over everything and over days, and leaves out those over single
+// conversations.
+func WideHourSQL(tenant, day string) string {
+	return exists(tenant, fmt.Sprintf(`h_.scope = 'all' OR h_.scope = 'days' AND %s BETWEEN h_.from_day AND h_.to_day`, day))
+}
+
 // DaySQL is true while a hold covers an hour of a day.
 func DaySQL(tenant, day string) string { return exists(tenant, dayOf(day, "")) }
 
