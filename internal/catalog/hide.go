@@ -165,8 +165,13 @@ const hideArchivesSQL = `UPDATE archives SET cause = 'erasure',
 	WHERE tenant = $1 AND day = $2 AND hour = $3
 	RETURNING object_key, size, manifest_sha256`
 
-// forgetMissing takes recordings that are erased off the list of those that an archive lacks. The
-// others stay, to be compared with what the next revision lacks.
+// keysOfHourSQL gives those of n keys that an hour has recordings of.
+func keysOfHourSQL(n int) string {
+	return `SELECT object_key FROM recordings WHERE tenant = $1 AND day = $2 AND hour = $3 AND object_key IN (` + db.Parameters(4, n) + `)`
+}
+
+// forgetMissing takes recordings that are erased, or that moved to another hour, off the list of
+// those that an archive lacks. The others stay, to be compared with what the next revision lacks.
 func forgetMissing(ctx context.Context, tx *db.Tx, a HiddenArchive) error {
 	var text string
 	var list []MissingFile
@@ -178,11 +183,11 @@ func forgetMissing(ctx context.Context, tx *db.Tx, a HiddenArchive) error {
 	}
 	known := map[string]bool{}
 	for some := range slices.Chunk(list, idChunk) {
-		args := []any{a.Tenant}
+		args := []any{a.Tenant, a.Day, a.Hour}
 		for _, f := range some {
 			args = append(args, f.ObjectKey)
 		}
-		keys, err := db.Collect(ctx, tx, db.Value[string], `SELECT object_key FROM recordings WHERE tenant = $1 AND object_key IN (`+db.Parameters(2, len(some))+`)`, args...)
+		keys, err := db.Collect(ctx, tx, db.Value[string], keysOfHourSQL(len(some)), args...)
 		if err != nil {
 			return err
 		}

@@ -34,6 +34,7 @@ func TestHoldPlans(t *testing.T) {
 		"start deletion": dbtest.Ask(startDeletionSQL(), "t104/1", 5),
 		"end a day":      dbtest.Ask(endArchivesSQL(), "t104", "2025-01-01", 5, 1),
 		"spare":          dbtest.Ask(spareSQL(), "t104", true),
+		"missing":        dbtest.Ask(keysOfHourSQL(2), "t104", "2025-01-01", 1, "t104-1", "t104-2"),
 		"going":          dbtest.Ask(goingSQL("count(*)"), "t104"),
 	}
 	const tables = "(archives|conversations|messages|recordings|days|hours|hold_conversations)"
