@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/callvault/callvault/internal/catalog/catalogtest"
@@ -148,4 +149,18 @@ func (f *fixture) ready() {
 	f.must(err)
 	f.seal(evidence.Config{})
 	f.line(0)
+}
+
+// Where all checkpoints were taken away, verifying asks the catalog for them once, not at each leaf.
+func TestNoCheckpoints(t *testing.T) {
+	f := open(t, "sqlite://"+t.TempDir()+"/c.db", bucket(t))
+	f.lines(500)
+	f.seal(evidence.Config{})
+	f.exec(`DELETE FROM log_checkpoints`)
+	var queries atomic.Int64
+	f.c.DB().Observe(func(db.Observed) { queries.Add(1) })
+	said := findings(f.verify(""))
+	if n := queries.Load(); n > 50 || !strings.Contains(said, "checkpoint: ") {
+		t.Errorf("%d queries find:\n%s", n, said)
+	}
 }

@@ -23,15 +23,18 @@ func (v *verifier) compareHeads(ctx context.Context, e edge, size int64) error {
 		}
 	}
 	for {
+		if h.ended {
+			return nil
+		}
 		if len(h.next) == 0 {
 			list, err := v.log.Checkpoints(ctx, h.last, 1000)
 			if err != nil {
 				return err
 			}
-			if len(list) == 0 || list[0].N > v.state.Checkpoint {
+			if h.next = list; len(list) == 0 || list[0].N > v.state.Checkpoint {
+				h.ended = true
 				return nil
 			}
-			h.next = list
 		}
 		c := h.next[0]
 		if c.Size > size || c.N > v.state.Checkpoint {

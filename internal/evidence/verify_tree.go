@@ -19,6 +19,7 @@ type heads struct {
 	last   int64               // number of the last one that was read
 	size   int64               // of the last one that was compared
 	broken bool                // one was of another tree; so are all later ones
+	ended  bool                // the catalog has no more of them
 	kept   *torchwood.Checkpoint
 }
 
