@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -198,15 +199,42 @@ func (w *writer) prove(ctx context.Context, manifest string, since time.Time) er
 
 // save writes a small file whole.
 func (w *writer) save(name string, data []byte) error {
-	return os.WriteFile(filepath.Join(w.dir, name), data, 0o600)
+	return saveFile(filepath.Join(w.dir, name), data)
 }
 
-// publish gives a directory its name, which nobody else may have taken meanwhile.
+// saveFile writes a file that stays after a power cut.
+func saveFile(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below the pack's own directory
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// publish gives a directory, whose files are synced, its name, which nobody else may have taken
+// meanwhile.
 func publish(from, to string) error {
-	if err := os.Rename(from, to); err != nil {
+	err := filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() {
+			err = syncDir(path)
+		}
+		return err
+	})
+	if err == nil {
+		err = os.Rename(from, to)
+	}
+	if err != nil {
 		return errors.Join(err, os.RemoveAll(from))
 	}
-	dir, err := os.Open(filepath.Dir(to))
+	return syncDir(filepath.Dir(to))
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path) //nolint:gosec // the pack's own directory
 	if err != nil {
 		return err
 	}

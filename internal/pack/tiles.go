@@ -106,7 +106,7 @@ func (r *tileWriter) SaveTiles(tiles []tlog.Tile, data [][]byte) {
 		r.saved[t] = true
 		path := filepath.Join(r.dir, filepath.FromSlash(torchwood.TilePath(t)))
 		if r.err = os.MkdirAll(filepath.Dir(path), 0o700); r.err == nil {
-			r.err = os.WriteFile(path, data[i], 0o600)
+			r.err = saveFile(path, data[i])
 		}
 	}
 }
