@@ -87,7 +87,9 @@ func (h *handler) store(ctx context.Context, tenant, key string, want expected, 
 	}
 	verified := newVerifiedReader(body, want)
 	if known.Erased {
-		stored, err = hashBody(verified)
+		if stored, err = hashBody(verified); err == nil {
+			err = h.dropErased(ctx, tenant, key, stored, known.Since)
+		}
 		return stored, false, cmp.Or(err, errErased)
 	}
 	stored, created, err = h.put(ctx, key, verified, want.size, want.kind)
@@ -100,6 +102,22 @@ func (h *handler) store(ctx context.Context, tenant, key string, want expected, 
 	}
 	return stored, created, h.deps.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{
 		Key: key, Size: stored.Size, CRC32: stored.CRC32, New: created, SHA256: &stored.SHA256, ETag: stored.ETag, Since: known.Since})
+}
+
+// dropErased registers erased audio that is in the bucket, so that it is deleted. A process that was
+// killed during its upload may have left it there.
+func (h *handler) dropErased(ctx context.Context, tenant, key string, sent objstore.Stored, since int64) error {
+	existing, err := h.existing(ctx, key, sent.Size)
+	if domain.KindOf(err) == domain.KindConflict { // other bytes
+		return nil
+	}
+	if err != nil || existing == nil {
+		return err
+	}
+	if sent.ETag = existing.ETag; sent != *existing {
+		return nil
+	}
+	return h.deps.Catalog.RegisterUpload(ctx, tenant, catalog.Upload{Key: key, Size: sent.Size, CRC32: sent.CRC32, SHA256: &sent.SHA256, ETag: sent.ETag, Since: since})
 }
 
 // contentType gives the object's content type. Stores sign it and keep it as a header, and agree

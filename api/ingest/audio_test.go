@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -221,6 +222,42 @@ func TestExistingAudio(t *testing.T) {
 	f.want("other bytes", f.send("PUT", "/api/ingest/v1/audio/there", strings.NewReader("same size"), nil), 409, differs)
 	f.want("another size", f.send("PUT", "/api/ingest/v1/audio/there", strings.NewReader("x"), nil), 409, differs)
 	f.want("its bytes", f.send("PUT", "/api/ingest/v1/audio/there", bytes.NewReader(data), nil), 200, audioAnswer("there", data))
+}
+
+// erasedKeys is a catalog in which every key is of an erased recording. It keeps the uploads that it
+// is told of.
+type erasedKeys struct {
+	ingest.Catalog
+	told []catalog.Upload
+}
+
+func (c *erasedKeys) ReserveUpload(context.Context, string, string) (catalog.Reserved, error) {
+	return catalog.Reserved{Erased: true, Since: 7}, nil
+}
+
+func (c *erasedKeys) RegisterUpload(_ context.Context, _ string, u catalog.Upload) error {
+	c.told = append(c.told, u)
+	return nil
+}
+
+// Audio of an erased recording that a killed upload left in the bucket is told to the catalog when
+// it is sent again.
+func TestErasedAudioThatIsThere(t *testing.T) {
+	f := newFixture(t)
+	c := &erasedKeys{Catalog: f.c}
+	f.serve(f.family(c, f.bucket))
+	data := []byte("some opus")
+	_, err := f.bucket.PutStream(t.Context(), "there", bytes.NewReader(data), -1, "audio/ogg")
+	f.must(err)
+	for path, body := range map[string]string{"there": "same size", "none": "some opus"} {
+		if a := f.send("PUT", "/api/ingest/v1/audio/"+path, strings.NewReader(body), nil); a.status != 200 || len(c.told) > 0 {
+			t.Errorf("%s: %+v, told %+v", path, a, c.told)
+		}
+	}
+	f.send("PUT", "/api/ingest/v1/audio/there", bytes.NewReader(data), nil)
+	if len(c.told) != 1 || c.told[0].Key != "there" || c.told[0].New || c.told[0].Since != 7 || c.told[0].ETag == "" {
+		t.Errorf("told %+v", c.told)
+	}
 }
 
 // syncedAudio tells which objects were synced.

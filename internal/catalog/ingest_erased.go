@@ -182,8 +182,9 @@ func (c *Catalog) erasedKey(ctx context.Context, tx *db.Tx, tenant, key string, 
 	return gone[key], err
 }
 
-// dropErased queues the deletion of bytes whose recording was erased during their upload. Error:
-// KindConflict for another key without that row.
+// dropErased queues the deletion of bytes whose recording was erased before or during their upload.
+// Bytes that an erasure left to the platform stay. Error: KindConflict for another key without that
+// row.
 func (c *Catalog) dropErased(ctx context.Context, tx *db.Tx, tenant string, u Upload) error {
 	t, err := requireTenant(ctx, tx, tenant)
 	if err != nil {
@@ -202,6 +203,10 @@ func (c *Catalog) dropErased(ctx context.Context, tx *db.Tx, tenant string, u Up
 	}
 	queued, err := deletions.Queued(ctx, tx, []string{u.Key})
 	if err != nil || len(queued) > 0 {
+		return err
+	}
+	var left bool
+	if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM left_objects WHERE key = $1)`, u.Key).Scan(&left); err != nil || left && !u.New {
 		return err
 	}
 	at, err := clock.Now(ctx, tx)

@@ -131,8 +131,11 @@ func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string, 
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	known, err := a.Catalog.ReserveUpload(ctx, tenant, key)
-	if err != nil || known.Erased {
+	if err != nil {
 		return err
+	}
+	if known.Erased {
+		return a.dropErased(ctx, tenant, key, file, known.Since)
 	}
 	if known.Corrected {
 		ofLine = catalog.Reserved{}
@@ -166,6 +169,24 @@ func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string, 
 		a.Uploaded(size, !u.New)
 	}
 	u.Since = known.Since
+	return a.Catalog.RegisterUpload(ctx, tenant, u)
+}
+
+// dropErased registers erased audio that is in the bucket, so that it is deleted. A process that was
+// killed during its upload may have left it there.
+func (a *AudioDir) dropErased(ctx context.Context, tenant, key string, file *os.File, since int64) error {
+	u, err := checksum(file, false)
+	if err != nil {
+		return domain.Wrap(domain.KindInvalid, err, "the audio of %q cannot be read", key)
+	}
+	same, err := a.sameBytes(ctx, key, u.CRC32, u.Size)
+	if domain.KindOf(err) == domain.KindNotFound {
+		return nil
+	}
+	if err != nil || !same {
+		return err
+	}
+	u.Key, u.Since = key, since
 	return a.Catalog.RegisterUpload(ctx, tenant, u)
 }
 

@@ -187,3 +187,28 @@ func TestAudioSums(t *testing.T) {
 		}
 	}
 }
+
+// Audio of an erased recording is not stored. What a killed upload left in the bucket is told to the
+// catalog.
+func TestErasedAudio(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("audio"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const line = `{"kind":"recording","conversationId":"c","sessionId":"s","messageId":1,"type":"user","timestamp":"2025-12-12T09:00:00Z","objectKey":"a"}` + "\n"
+	crc, other := crc32.ChecksumIEEE([]byte("audio")), uint32(1)
+	for name, c := range map[string]struct {
+		there *objstore.Info
+		told  int
+	}{
+		"none":        {nil, 0},
+		"other bytes": {&objstore.Info{Size: 5, CRC32: &other}, 0},
+		"its bytes":   {&objstore.Info{Size: 5, CRC32: &crc}, 1},
+	} {
+		k := &keptUploads{known: catalog.Reserved{Erased: true, Since: 7}}
+		audio := &ingest.AudioDir{Dir: dir, Catalog: k, Bucket: &summingBucket{there: c.there}}
+		if _, err := ingest.Load(t.Context(), audio, "t", strings.NewReader(line), nil); err != nil || len(k.all) != c.told {
+			t.Errorf("%s: told %+v, %v", name, k.all, err)
+		}
+	}
+}

@@ -87,3 +87,27 @@ func TestErasureDeletesLateOwnRecording(t *testing.T) {
 		}
 	})
 }
+
+// A process was killed after it had stored audio that an erasure did not find, and before it told
+// the catalog. The audio is deleted when it is sent again. What is the platform's stays.
+func TestErasedAudioOfAKilledUpload(t *testing.T) {
+	eraseOnBoth(t, func(e *erasing) {
+		rec, platforms := e.recording("gone"), e.recording("gone")
+		e.must(e.take(catalog.Batch{Conversations: lines(conversation("gone")), Recordings: lines(rec, platforms)}))
+		e.platformPut(platforms.ObjectKey, "of the platform")
+		x, err := e.ask("r", "gone")
+		e.must(err)
+		e.finish(x.ID)
+		e.put(rec.ObjectKey, "left")
+		for key, text := range map[string]string{rec.ObjectKey: "left", platforms.ObjectKey: "of the platform"} {
+			known, err := e.c.ReserveUpload(e.ctx, tenant, key)
+			e.must(err)
+			again := e.put(key, text)
+			again.Since = known.Since
+			e.must(e.c.RegisterUpload(e.ctx, tenant, again))
+		}
+		e.deleteBytes()
+		e.isThere(rec.ObjectKey, "")
+		e.isThere(platforms.ObjectKey, "of the platform")
+	})
+}
