@@ -81,3 +81,39 @@ func TestPatrolOfOneArchiveThatFails(t *testing.T) {
 		})
 	}
 }
+
+// Faults are looked at again by one worker at a time. One that fails with an outage does not stop
+// the others, nor the round.
+func TestPatrolRechecksUnderAClaim(t *testing.T) {
+	onBothCatalogs(t, func(f *fixture) {
+		keys := []string{f.add(hour(1), 100), f.add(hour(1), 100)}
+		for _, key := range keys {
+			f.must(f.store.Recordings().Remove(f.ctx, key))
+		}
+		p := f.patrol(patrol.Config{Every: time.Hour, Recheck: time.Minute}, &readBucket{Bucket: f.store.Recordings()})
+		f.expect("a whole round", f.step(p, catalog.PatrolRecordings), true)
+		f.expect("faults", len(f.faults()), 2)
+		for i, key := range keys {
+			f.put(key, audio(int64(i+1), 100))
+		}
+		f.nextRound(1)
+		_, ok, err := f.catalog.ClaimPatrol(f.ctx, catalog.PatrolFaults, 0, time.Minute)
+		f.must(err)
+		f.expect("claimed by another worker", ok, true)
+		f.must(second(p.Step(f.ctx, catalog.PatrolFaults)))
+		f.expect("faults, while another one looks", len(f.faults()), 2)
+
+		f.nextRound(2)
+		down := &readBucket{Bucket: f.store.Recordings(), fail: func(key string, _ int) error {
+			if key == keys[0] {
+				return domain.Errorf(domain.KindUnavailable, "away")
+			}
+			return nil
+		}}
+		failing := f.patrol(patrol.Config{Every: time.Hour, Recheck: time.Minute}, down)
+		_, _ = failing.Step(f.ctx, catalog.PatrolFaults)
+		f.expect("the other one", f.faults(), []string{"unreadable " + keys[0]})
+		f.expect("the round goes on", f.step(f.patrol(patrol.Config{Every: time.Hour}, &readBucket{Bucket: f.store.Recordings()}), catalog.PatrolRecordings), true)
+		f.expect("faults", len(f.faults()), 0)
+	})
+}

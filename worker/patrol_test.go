@@ -143,10 +143,10 @@ func TestPatrolOfRecordings(t *testing.T) {
 		size := int64(2000)
 		_, err = f.catalog.Correct(f.ctx, catalog.Correction{Tenant: tenant, ObjectKey: keys[1], Reason: "r", Size: &size, SHA256: new(domain.SHA256(sha256.Sum256(audio(2, 2000)))), Origin: audit.Origin{Actor: "admin"}})
 		f.must(err)
-		f.must(second(p.Step(f.ctx, catalog.PatrolRecordings)))
+		f.must(second(p.Step(f.ctx, catalog.PatrolFaults)))
 		f.expect("what was corrected is looked at at once", f.faults(), []string{"checksum_mismatch " + keys[0], "not_found " + keys[2], "unreadable " + keys[3]})
 		f.at(night().Add(2*61*time.Minute + 2*time.Minute))
-		f.must(second(p.Step(f.ctx, catalog.PatrolRecordings)))
+		f.must(second(p.Step(f.ctx, catalog.PatrolFaults)))
 		f.expect("what came back too, later", f.faults(), []string{"checksum_mismatch " + keys[0]})
 	})
 }

@@ -16,6 +16,7 @@ import (
 const (
 	PatrolRecordings = "recordings"
 	PatrolArchives   = "archives"
+	PatrolFaults     = "faults" // what is faulty, and due to be looked at again
 )
 
 // Position is the last object that a round has read.
@@ -62,7 +63,7 @@ func (r *PatrolRound) fields() []any {
 func (c *Catalog) ClaimPatrol(ctx context.Context, kind string, every, lease time.Duration) (claim PatrolClaim, ok bool, err error) {
 	var expected int64
 	begins, err := c.patrolBegins(ctx, kind, every)
-	if err == nil && begins {
+	if err == nil && begins && kind != PatrolFaults {
 		sizes := expectedRecordingsSQL
 		if kind == PatrolArchives {
 			sizes = expectedArchivesSQL
@@ -127,7 +128,7 @@ func (c *Catalog) SavePatrol(ctx context.Context, claim PatrolClaim, last Positi
 		claim.Kind, claim.token, last.Tenant, last.Day, last.ObjectKey, objects, bytes, end)))
 }
 
-// PatrolRounds reads how far the rounds are. A kind that was never read is left out.
+// PatrolRounds reads how far the rounds are that read everything. A kind that was never read is left out.
 func (c *Catalog) PatrolRounds(ctx context.Context) ([]PatrolRound, error) {
 	return patrolRounds(ctx, c.db)
 }
@@ -136,7 +137,7 @@ func patrolRounds(ctx context.Context, q db.Querier) ([]PatrolRound, error) {
 	return db.Collect(ctx, q, func(rows *sql.Rows) (r PatrolRound, err error) {
 		err = rows.Scan(r.fields()...)
 		return r, err
-	}, `SELECT `+patrolColumns+` FROM patrols WHERE started_us > 0 ORDER BY kind`)
+	}, `SELECT `+patrolColumns+` FROM patrols WHERE started_us > 0 AND kind <> 'faults' ORDER BY kind`)
 }
 
 // PatrolRecording is a recording as the patrol compares it.

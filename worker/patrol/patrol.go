@@ -96,7 +96,7 @@ func New(cfg Config, c Catalog, recordings, archives Bucket, now func() time.Tim
 // when they end.
 func (p *Patrol) Run(ctx context.Context) error {
 	var both sync.WaitGroup
-	for _, kind := range []string{catalog.PatrolRecordings, catalog.PatrolArchives} {
+	for _, kind := range []string{catalog.PatrolRecordings, catalog.PatrolArchives, catalog.PatrolFaults} {
 		both.Go(func() { p.run(ctx, kind) })
 	}
 	both.Wait()
@@ -133,17 +133,16 @@ func (p *Patrol) run(ctx context.Context, kind string) {
 
 // Step goes on with the round of one kind for a while. more says that the round has not ended.
 func (p *Patrol) Step(ctx context.Context, kind string) (more bool, err error) {
-	claim, ok, err := p.catalog.ClaimPatrol(ctx, kind, p.cfg.Every, p.cfg.Lease)
-	if err != nil {
-		return false, err
-	}
-	if kind == catalog.PatrolRecordings {
-		if err := p.recheck(ctx); err != nil {
+	every := p.cfg.Every
+	if kind == catalog.PatrolFaults { // its round is what is due now
+		every = 0
+		if due, err := p.catalog.FaultyRecordings(ctx, p.cfg.Recheck, 1); err != nil || len(due) == 0 {
 			return false, err
 		}
 	}
-	if !ok {
-		return false, nil
+	claim, ok, err := p.catalog.ClaimPatrol(ctx, kind, every, p.cfg.Lease)
+	if err != nil || !ok {
+		return false, err
 	}
 	t := &turn{Patrol: p, claim: claim, last: claim.Position, limiter: p.limiter(claim.Round), ends: p.now().Add(p.cfg.Span)}
 	end, failure := t.read(ctx)
@@ -153,7 +152,7 @@ func (p *Patrol) Step(ctx context.Context, kind string) (more bool, err error) {
 	if err := p.catalog.SavePatrol(saving, claim, t.last, t.objects, t.bytes, end); err != nil {
 		return false, err
 	}
-	if end {
+	if end && kind != catalog.PatrolFaults {
 		p.log.Info("the patrol has read everything", zap.String("kind", kind), zap.Int64("objects", claim.Round.Objects+t.objects), zap.Int64("bytes", claim.Round.Bytes+t.bytes))
 	}
 	return !end, failure
@@ -188,9 +187,12 @@ func (t *turn) read(ctx context.Context) (end bool, err error) {
 	renewing.Go(func() { t.renew(ctx, cancel) })
 	defer renewing.Wait()
 	defer cancel(nil)
-	if t.claim.Kind == catalog.PatrolArchives {
+	switch t.claim.Kind {
+	case catalog.PatrolArchives:
 		end, err = t.readArchives(ctx)
-	} else {
+	case catalog.PatrolFaults:
+		end, err = true, t.recheck(ctx)
+	default:
 		end, err = t.readRecordings(ctx)
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {

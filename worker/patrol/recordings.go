@@ -49,23 +49,25 @@ func (t *turn) readRecordings(ctx context.Context) (end bool, err error) {
 	return err == nil && !stopped && len(list) < t.cfg.Batch, err
 }
 
-// recheck looks at recordings again that are known to be faulty.
-func (p *Patrol) recheck(ctx context.Context) error {
-	list, err := p.catalog.FaultyRecordings(ctx, p.cfg.Recheck, p.cfg.Batch)
+// recheck looks at recordings again that are known to be faulty. One that fails does not stop the
+// others.
+func (t *turn) recheck(ctx context.Context) error {
+	list, err := t.catalog.FaultyRecordings(ctx, t.cfg.Recheck, t.cfg.Batch)
 	if err != nil {
 		return err
 	}
-	limiter := rate.NewLimiter(rate.Limit(p.cfg.Rate), maxPiece)
+	var failures []error
 	for _, r := range list {
-		sum, _, err := p.checkRecording(ctx, r, limiter)
+		sum, _, err := t.checkRecording(ctx, r, t.limiter)
 		if err == nil && sum != nil {
-			err = p.catalog.LearnSums(ctx, r.Tenant, r.Day, domain.SumPatrol, []catalog.LearntSum{*sum})
+			err = t.catalog.LearnSums(ctx, r.Tenant, r.Day, domain.SumPatrol, []catalog.LearntSum{*sum})
 		}
-		if err != nil {
-			return err
+		failures = append(failures, err)
+		if ctx.Err() != nil || !t.now().Before(t.ends) { // the others are due at the next step
+			break
 		}
 	}
-	return nil
+	return errors.Join(failures...)
 }
 
 // checkRecording reads one recording and reports what is wrong with it, or right again. It gives
