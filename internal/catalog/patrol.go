@@ -167,22 +167,3 @@ func scanPatrolRecording(rows *sql.Rows) (r PatrolRecording, err error) {
 	err = rows.Scan(&r.Tenant, &r.Day, &r.ObjectKey, &r.Hour, &r.Size, &r.CRC32, &r.SHA256, db.OrZero(&r.ETag), db.Time(&r.Registered), &r.Faulty)
 	return r, err
 }
-
-// PatrolArchive is an archive as the patrol compares it.
-type PatrolArchive struct {
-	ServedArchive
-	ManifestSHA256 string
-	Faulty         bool // a fault of it is known
-}
-
-const patrolArchivesSQL = `SELECT a.tenant, a.day, a.hour, a.object_key, a.size, a.version_id, a.manifest_sha256,
-		EXISTS (SELECT 1 FROM faults f WHERE f.kind = 'archive' AND f.tenant = a.tenant AND f.object_key = a.object_key)
-	FROM archives a WHERE a.object_key > $1 AND a.state IN ('published', 'retained') ORDER BY a.object_key LIMIT $2`
-
-// PatrolledArchives lists published and retained archives after an object key, at most limit.
-func (c *Catalog) PatrolledArchives(ctx context.Context, after string, limit int) ([]PatrolArchive, error) {
-	return db.Collect(ctx, c.db, func(rows *sql.Rows) (a PatrolArchive, err error) {
-		err = rows.Scan(&a.Tenant, &a.Day, &a.Hour, &a.ObjectKey, &a.Size, db.OrZero(&a.VersionID), &a.ManifestSHA256, &a.Faulty)
-		return a, err
-	}, patrolArchivesSQL, after, limit)
-}

@@ -27,6 +27,7 @@ type Served interface {
 	Unchecked(ctx context.Context, age time.Duration, limit int) ([]catalog.ServedArchive, error)
 	Checked(ctx context.Context, objectKey string) error
 	Gone(ctx context.Context, a catalog.ServedArchive) (bool, error)
+	SuspectArchive(ctx context.Context, objectKey string) (bool, error)
 	SaveLock(ctx context.Context, l catalog.ArchiveLock) error
 	HeldLocks(ctx context.Context, within time.Duration, limit int) ([]catalog.HeldArchive, error)
 	Rechecks(ctx context.Context, limit int) ([]catalog.Recheck, error)

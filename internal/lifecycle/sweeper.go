@@ -5,13 +5,11 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
@@ -176,43 +174,4 @@ func forEach[T any](ctx context.Context, parallel int, items []T, do func(contex
 	}
 	_ = group.Wait() // its error is the first one, or a later one
 	return first
-}
-
-// checkServed looks served archives up in the store. An hour is due again only when the key does
-// not exist or the object has another size, and not when the store is unavailable. An archive that
-// the store refuses to look up counts as checked, so that it does not hold up the others.
-func (s *Sweeper) checkServed(ctx context.Context, r *SweepReport) error {
-	served, err := s.catalog.Unchecked(ctx, s.cfg.CheckAge, s.cfg.Batch)
-	if err != nil {
-		return err
-	}
-	var seen, gone, locked atomic.Int64
-	err = forEach(ctx, s.cfg.Parallel, served, func(ctx context.Context, a catalog.ServedArchive) error {
-		info, err := s.archives.StatVersion(ctx, a.ObjectKey, a.VersionID)
-		if err == nil && info.Size == a.Size {
-			seen.Add(1)
-			prolonged, err := s.lockServed(ctx, a, info)
-			if prolonged {
-				locked.Add(1)
-			}
-			if err != nil {
-				return err
-			}
-			return s.catalog.Checked(ctx, a.ObjectKey)
-		}
-		if err != nil && domain.KindOf(err) != domain.KindNotFound {
-			if objstore.Refused(err) {
-				err = errors.Join(err, s.catalog.Checked(ctx, a.ObjectKey))
-			}
-			return err
-		}
-		hit, err := s.catalog.Gone(ctx, a)
-		if hit {
-			gone.Add(1)
-			s.log.Error("a served archive is not in the store; its hour is built again", zap.String("object", a.ObjectKey))
-		}
-		return err
-	})
-	r.Checked, r.Gone, r.Locked = int(seen.Load()), int(gone.Load()), int(locked.Load())
-	return err
 }

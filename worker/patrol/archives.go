@@ -57,7 +57,10 @@ func (t *turn) checkArchive(ctx context.Context, a catalog.PatrolArchive) (int64
 		return at.read, err
 	}
 	if reason == "" {
-		if a.Faulty {
+		if a.Suspect {
+			err = t.catalog.ClearSuspect(ctx, a.ObjectKey, at.etag)
+		}
+		if a.Faulty && err == nil {
 			err = t.catalog.EndFault(ctx, catalog.Fault{Kind: catalog.FaultOfArchive, Tenant: a.Tenant, Day: a.Day, Hour: a.Hour, ObjectKey: a.ObjectKey})
 		}
 		return at.read, err

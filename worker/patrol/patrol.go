@@ -20,6 +20,8 @@ type Catalog interface {
 	Faults
 	PatrolledRecordings(ctx context.Context, after catalog.Position, limit int) ([]catalog.PatrolRecording, error)
 	PatrolledArchives(ctx context.Context, after string, limit int) ([]catalog.PatrolArchive, error)
+	SuspectArchives(ctx context.Context, limit int) ([]catalog.PatrolArchive, error)
+	ClearSuspect(ctx context.Context, objectKey, etag string) error
 	LearnSums(ctx context.Context, tenant string, day domain.Day, origin string, sums []catalog.LearntSum) error
 }
 
@@ -136,7 +138,7 @@ func (p *Patrol) Step(ctx context.Context, kind string) (more bool, err error) {
 	every := p.cfg.Every
 	if kind == catalog.PatrolFaults { // its round is what is due now
 		every = 0
-		if due, err := p.catalog.FaultyRecordings(ctx, p.cfg.Recheck, 1); err != nil || len(due) == 0 {
+		if due, err := p.suspects(ctx); err != nil || !due {
 			return false, err
 		}
 	}
@@ -156,6 +158,16 @@ func (p *Patrol) Step(ctx context.Context, kind string) (more bool, err error) {
 		p.log.Info("the patrol has read everything", zap.String("kind", kind), zap.Int64("objects", claim.Round.Objects+t.objects), zap.Int64("bytes", claim.Round.Bytes+t.bytes))
 	}
 	return !end, failure
+}
+
+// suspects says whether something is due to be looked at again.
+func (p *Patrol) suspects(ctx context.Context) (bool, error) {
+	recordings, err := p.catalog.FaultyRecordings(ctx, p.cfg.Recheck, 1)
+	if err != nil || len(recordings) > 0 {
+		return err == nil, err
+	}
+	archives, err := p.catalog.SuspectArchives(ctx, 1)
+	return len(archives) > 0, err
 }
 
 // maxPiece is how many bytes are taken from the limiter at once.

@@ -49,21 +49,31 @@ func (t *turn) readRecordings(ctx context.Context) (end bool, err error) {
 	return err == nil && !stopped && len(list) < t.cfg.Batch, err
 }
 
-// recheck looks at recordings again that are known to be faulty. One that fails does not stop the
-// others.
+// recheck looks again at recordings that are known to be faulty, and at archives that are suspect.
+// One that fails does not stop the others.
 func (t *turn) recheck(ctx context.Context) error {
-	list, err := t.catalog.FaultyRecordings(ctx, t.cfg.Recheck, t.cfg.Batch)
+	recordings, err := t.catalog.FaultyRecordings(ctx, t.cfg.Recheck, t.cfg.Batch)
 	if err != nil {
 		return err
 	}
+	archives, err := t.catalog.SuspectArchives(ctx, t.cfg.Batch)
+	if err != nil {
+		return err
+	}
+	ended := func() bool { return ctx.Err() != nil || !t.now().Before(t.ends) } // the others are due at the next step
 	var failures []error
-	for _, r := range list {
+	for _, r := range recordings {
 		sum, _, err := t.checkRecording(ctx, r, t.limiter)
 		if err == nil && sum != nil {
 			err = t.catalog.LearnSums(ctx, r.Tenant, r.Day, domain.SumPatrol, []catalog.LearntSum{*sum})
 		}
-		failures = append(failures, err)
-		if ctx.Err() != nil || !t.now().Before(t.ends) { // the others are due at the next step
+		if failures = append(failures, err); ended() {
+			return errors.Join(failures...)
+		}
+	}
+	for _, a := range archives {
+		_, err := t.checkArchive(ctx, a)
+		if failures = append(failures, err); ended() {
 			break
 		}
 	}

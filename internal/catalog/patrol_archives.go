@@ -1,0 +1,53 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/callvault/callvault/internal/db"
+)
+
+// PatrolArchive is an archive as the patrol compares it.
+type PatrolArchive struct {
+	ServedArchive
+	ManifestSHA256 string
+	Faulty         bool // a fault of it is known
+	Suspect        bool // as [Catalog.SuspectArchive] stored it
+}
+
+const patrolArchiveColumns = `SELECT a.tenant, a.day, a.hour, a.object_key, a.size, a.version_id, a.manifest_sha256, a.suspect,
+		EXISTS (SELECT 1 FROM faults f WHERE f.kind = 'archive' AND f.tenant = a.tenant AND f.object_key = a.object_key)
+	FROM archives a WHERE `
+
+const patrolArchivesSQL = patrolArchiveColumns + `a.object_key > $1 AND a.state IN ('published', 'retained') ORDER BY a.object_key LIMIT $2`
+
+// PatrolledArchives lists published and retained archives after an object key, at most limit.
+func (c *Catalog) PatrolledArchives(ctx context.Context, after string, limit int) ([]PatrolArchive, error) {
+	return db.Collect(ctx, c.db, scanPatrolArchive, patrolArchivesSQL, after, limit)
+}
+
+const suspectArchivesSQL = patrolArchiveColumns + `a.suspect AND a.state IN ('published', 'retained') ORDER BY a.object_key LIMIT $1`
+
+// SuspectArchives lists archives that are suspect, at most limit.
+func (c *Catalog) SuspectArchives(ctx context.Context, limit int) ([]PatrolArchive, error) {
+	return db.Collect(ctx, c.db, scanPatrolArchive, suspectArchivesSQL, limit)
+}
+
+func scanPatrolArchive(rows *sql.Rows) (a PatrolArchive, err error) {
+	err = rows.Scan(&a.Tenant, &a.Day, &a.Hour, &a.ObjectKey, &a.Size, db.OrZero(&a.VersionID), &a.ManifestSHA256, &a.Suspect, &a.Faulty)
+	return a, err
+}
+
+// SuspectArchive reports that a published archive's object has as many bytes as were published and
+// another ETag. That is no verdict, because a bucket that was mirrored or encrypted anew has other
+// ETags. The patrol reads the archive next. new says that it was not suspect.
+func (c *Catalog) SuspectArchive(ctx context.Context, objectKey string) (isNew bool, err error) {
+	return db.Affected(c.db.ExecContext(ctx, `UPDATE archives SET suspect = TRUE WHERE object_key = $1 AND state = 'published' AND NOT suspect`, objectKey))
+}
+
+// ClearSuspect reports that the bytes of a suspect archive are those that were published, and
+// which ETag their object has.
+func (c *Catalog) ClearSuspect(ctx context.Context, objectKey, etag string) error {
+	_, err := c.db.ExecContext(ctx, `UPDATE archives SET suspect = FALSE, etag = $2 WHERE object_key = $1 AND suspect`, objectKey, etag)
+	return err
+}
