@@ -91,3 +91,56 @@ func TestPatrolOfMirroredArchive(t *testing.T) {
 		f.expect("suspect", len(suspect), 0)
 	})
 }
+
+// A bucket that was restored or mirrored has other versions. Its archives stay, and are learnt.
+func TestSweepOfOtherVersions(t *testing.T) {
+	for name, version := range map[string]string{"unknown": "4d7e1f6a-1c1b-4a3c-9a53-0f6f6c1f0a11", "of another store": "3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY"} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			key := f.built()
+			f.must(f.catalog.SaveVersion(f.ctx, key, version))
+			f.checkedLate()
+			f.expect("state", f.view(0).State, "available")
+			f.expect("there", f.exists(f.store.Archives(), key), true)
+			list, err := f.catalog.PatrolledArchives(f.ctx, "", 10)
+			f.must(err)
+			for _, a := range list {
+				f.expect("version", a.VersionID, "")
+			}
+		})
+	}
+}
+
+// An archive whose object has another size is broken: its bytes stay until the day's end, and the
+// audit log has a line.
+func TestSweepOfOtherSize(t *testing.T) {
+	onBothCatalogs(t, func(f *fixture) {
+		key := f.built()
+		f.overwrite(key, func(data []byte) []byte { return data[:len(data)-10] })
+		f.checkedLate()
+		f.expect("state", f.view(0).State, "pending")
+		f.sweep()
+		f.expect("its bytes stay", f.exists(f.store.Archives(), key), true)
+		f.expect("lines", f.patrolLines(), []string{catalog.ActionPatrolRebuild})
+	})
+}
+
+// An archive that only a hold keeps and that breaks is a fault, until it is right again.
+func TestPatrolOfRetainedArchive(t *testing.T) {
+	onBothCatalogs(t, func(f *fixture) {
+		key := f.built()
+		_, err := f.catalog.DB().ExecContext(f.ctx, `UPDATE hours SET state = 'expired', archive = NULL WHERE archive = $1`, key)
+		f.must(err)
+		_, err = f.catalog.DB().ExecContext(f.ctx, `UPDATE archives SET state = 'retained' WHERE object_key = $1`, key)
+		f.must(err)
+		f.overwrite(key, flipped)
+		p := f.patrol(patrol.Config{Every: time.Hour}, &readBucket{Bucket: f.store.Recordings()})
+		f.expect("a whole round", f.step(p, catalog.PatrolArchives), true)
+		f.expect("faults", f.faults(), []string{"checksum_mismatch " + key})
+		f.expect("lines", f.patrolLines(), []string{catalog.ActionPatrolFault})
+		f.overwrite(key, flipped)
+		f.nextRound(1)
+		f.expect("the next round", f.step(p, catalog.PatrolArchives), true)
+		f.expect("faults", len(f.faults()), 0)
+	})
+}

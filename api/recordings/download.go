@@ -2,6 +2,7 @@ package recordings
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -126,6 +127,14 @@ func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *ht
 // lookUp looks an archive up in the object store, before a byte of it is promised.
 func (h *handler) lookUp(ctx context.Context, store version, archive catalog.LinkedArchive) (objstore.Info, error) {
 	info, err := store.Stat(ctx, archive.ObjectKey)
+	if domain.KindOf(err) == domain.KindNotFound && archive.VersionID != "" {
+		_, newest := h.deps.Store.StatVersion(ctx, archive.ObjectKey, "")
+		if newest == nil { // a restored bucket has other versions: the sweeper learns them
+			newest = errors.Join(domain.Errorf(domain.KindStoreFault, "archive %s is another version in the object store", archive.ObjectKey),
+				h.deps.Catalog.CheckSoon(ctx, archive.ObjectKey))
+		}
+		err = newest
+	}
 	if domain.KindOf(err) == domain.KindNotFound {
 		return info, h.archiveGone(ctx, archive)
 	}

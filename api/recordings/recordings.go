@@ -41,6 +41,7 @@ type Catalog interface {
 	BeginDownload(ctx context.Context, d catalog.Download) (catalog.BegunDownload, error)
 	ReturnUnsent(ctx context.Context, d catalog.Download, b catalog.BegunDownload, bytes int64) error
 	Gone(ctx context.Context, a catalog.ServedArchive) (bool, error)
+	CheckSoon(ctx context.Context, objectKey string) error
 }
 
 // Tokens verifies access tokens, without asking the catalog about their applications. Errors:

@@ -214,7 +214,7 @@ const apiMemory = 160 << 20
 
 func (p *Parts) addWorker(g *Group, log *zap.Logger) {
 	c, recordings := p.Config, p.metrics.Sources(p.Recordings)
-	sweeper := lifecycle.NewSweeper(lifecycle.SweepConfig{Interval: c.HealInterval, Lock: p.lockMode(), OnRefused: p.metrics.DeletionRefused},
+	sweeper := lifecycle.NewSweeper(lifecycle.SweepConfig{Interval: c.HealInterval, Lock: p.lockMode(), OnRefused: p.metrics.DeletionRefused, OnBroken: p.metrics.ArchiveBroken},
 		p.Catalog, recordings, p.Archives, time.Now, log.Named("worker"))
 	w := worker.New(worker.Config{
 		Name: processName(), Slots: c.Concurrency, Memory: c.Memory, Stall: c.BuildStall,

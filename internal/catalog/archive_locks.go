@@ -24,6 +24,12 @@ func (c *Catalog) SaveLock(ctx context.Context, l ArchiveLock) error {
 	return err
 }
 
+// SaveVersion stores which version of its object an archive is.
+func (c *Catalog) SaveVersion(ctx context.Context, objectKey, version string) error {
+	_, err := c.db.ExecContext(ctx, `UPDATE archives SET version_id = $2 WHERE object_key = $1`, objectKey, db.OrNull(version))
+	return err
+}
+
 // AwaitLocks lets the archives that are to be deleted wait for the end of their locks. Until then
 // they are not listed by [Catalog.Doomed]. An archive that was never published is listed all the
 // same, because its uploads are aborted at once, and so

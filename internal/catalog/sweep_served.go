@@ -45,24 +45,13 @@ func (c *Catalog) Checked(ctx context.Context, objectKey string) error {
 // Gone reports that a published archive's object is not in the store. Its hour serves nothing then,
 // and is due. It is false when the hour serves another archive by now.
 func (c *Catalog) Gone(ctx context.Context, a ServedArchive) (bool, error) {
-	var hit bool
-	err := c.db.Update(ctx, func(tx *db.Tx) error {
-		hit = false
-		d, err := lockOpenDay(ctx, tx, a.Tenant, a.Day)
-		if err != nil || !d.open {
-			return err
-		}
-		at := d.at
-		hit, err = unserve(ctx, tx, a, at)
-		if err != nil || !hit {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'doomed', cause = 'gone', delete_after_us = $2 WHERE object_key = $1`, a.ObjectKey, at); err != nil {
-			return err
-		}
-		return refreshServed(ctx, tx, a.Tenant, a.Day, at)
-	})
-	return hit, err
+	return c.BrokenArchive(ctx, PatrolArchive{ServedArchive: a}, ReasonNotFound, "")
+}
+
+// CheckSoon makes the sweeper look a published archive up at once.
+func (c *Catalog) CheckSoon(ctx context.Context, objectKey string) error {
+	_, err := c.db.ExecContext(ctx, `UPDATE archives SET checked_us = 0 WHERE object_key = $1 AND state = 'published'`, objectKey)
+	return err
 }
 
 // unserve makes the hour of a locked, open day serve nothing and due, if it serves this archive.

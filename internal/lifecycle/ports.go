@@ -26,7 +26,8 @@ type Deletions interface {
 type Served interface {
 	Unchecked(ctx context.Context, age time.Duration, limit int) ([]catalog.ServedArchive, error)
 	Checked(ctx context.Context, objectKey string) error
-	Gone(ctx context.Context, a catalog.ServedArchive) (bool, error)
+	BrokenArchive(ctx context.Context, a catalog.PatrolArchive, reason, etag string) (bool, error)
+	SaveVersion(ctx context.Context, objectKey, version string) error
 	SuspectArchive(ctx context.Context, objectKey string) (bool, error)
 	SaveLock(ctx context.Context, l catalog.ArchiveLock) error
 	HeldLocks(ctx context.Context, within time.Duration, limit int) ([]catalog.HeldArchive, error)

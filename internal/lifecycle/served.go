@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -22,20 +23,14 @@ func (s *Sweeper) checkServed(ctx context.Context, r *SweepReport) error {
 	}
 	var seen, gone, locked atomic.Int64
 	err = forEach(ctx, s.cfg.Parallel, served, func(ctx context.Context, a catalog.ServedArchive) error {
-		info, err := s.archives.StatVersion(ctx, a.ObjectKey, a.VersionID)
+		info, err := s.lookUp(ctx, &a)
 		if err == nil && info.Size == a.Size {
 			seen.Add(1)
-			if err := s.compareETag(ctx, a, info); err != nil {
-				return err
-			}
-			prolonged, err := s.lockServed(ctx, a, info)
+			prolonged, err := s.seen(ctx, a, info)
 			if prolonged {
 				locked.Add(1)
 			}
-			if err != nil {
-				return err
-			}
-			return s.catalog.Checked(ctx, a.ObjectKey)
+			return err
 		}
 		if err != nil && domain.KindOf(err) != domain.KindNotFound {
 			if objstore.Refused(err) {
@@ -43,15 +38,50 @@ func (s *Sweeper) checkServed(ctx context.Context, r *SweepReport) error {
 			}
 			return err
 		}
-		hit, err := s.catalog.Gone(ctx, a)
+		reason := catalog.ReasonNotFound
+		if err == nil {
+			reason = catalog.ReasonSize
+		}
+		hit, err := s.catalog.BrokenArchive(ctx, catalog.PatrolArchive{ServedArchive: a}, reason, info.ETag)
 		if hit {
 			gone.Add(1)
-			s.log.Error("a served archive is not in the store; its hour is built again", zap.String("object", a.ObjectKey))
+			s.cfg.OnBroken()
+			s.log.Error("a served archive is gone or has another size; its hour is built again", zap.String("object", a.ObjectKey), zap.String("reason", reason))
 		}
 		return err
 	})
 	r.Checked, r.Gone, r.Locked = int(seen.Load()), int(gone.Load()), int(locked.Load())
 	return err
+}
+
+// lookUp looks a served archive up. A bucket that was restored or mirrored has the same objects
+// with other versions. So an archive whose version the store does not know gets that of the newest
+// object under its key: with the right size and ETag it is what was written, and otherwise no
+// bytes of it are deleted as gone.
+func (s *Sweeper) lookUp(ctx context.Context, a *catalog.ServedArchive) (objstore.Info, error) {
+	info, err := s.archives.StatVersion(ctx, a.ObjectKey, a.VersionID)
+	unknown := domain.KindOf(err) == domain.KindNotFound || objstore.Refused(err) && !objstore.Denied(err) // of another store's form
+	if a.VersionID == "" || !unknown {
+		return info, err
+	}
+	newest, missing := s.archives.StatVersion(ctx, a.ObjectKey, "")
+	if missing != nil || newest.VersionID == a.VersionID {
+		return newest, cmp.Or(missing, err)
+	}
+	s.log.Warn("the store does not know the version of a served archive; its newest one is served", zap.String("object", a.ObjectKey), zap.String("version", newest.VersionID))
+	a.VersionID = newest.VersionID
+	return newest, s.catalog.SaveVersion(ctx, a.ObjectKey, a.VersionID)
+}
+
+// seen stores what the store says of an archive that has its size. It says whether it set a lock.
+func (s *Sweeper) seen(ctx context.Context, a catalog.ServedArchive, info objstore.Info) (prolonged bool, err error) {
+	if err := s.compareETag(ctx, a, info); err != nil {
+		return false, err
+	}
+	if prolonged, err = s.lockServed(ctx, a, info); err != nil {
+		return prolonged, err
+	}
+	return prolonged, s.catalog.Checked(ctx, a.ObjectKey)
 }
 
 // compareETag lets the patrol read an archive next whose object has another ETag than was written.

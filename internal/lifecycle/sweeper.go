@@ -25,6 +25,8 @@ type SweepConfig struct {
 	Lock objstore.LockMode
 	// OnRefused, when set, is told of each archive that the store refused to delete, for metrics.
 	OnRefused func()
+	// OnBroken, when set, is told of each archive that is built again, for metrics.
+	OnBroken func()
 }
 
 func (c SweepConfig) withDefaults() SweepConfig {
@@ -34,6 +36,9 @@ func (c SweepConfig) withDefaults() SweepConfig {
 	c.CheckAge = cmp.Or(c.CheckAge, time.Hour)
 	if c.OnRefused == nil {
 		c.OnRefused = func() {}
+	}
+	if c.OnBroken == nil {
+		c.OnBroken = func() {}
 	}
 	return c
 }
@@ -116,7 +121,7 @@ type SweepReport struct {
 	Kept    int  // objects that stay: unfinished archives of days that have not ended, and what a hold protects
 	Refused int  // archives that the store refused to delete, to be tried again in an hour
 	Checked int  // served archives that were seen in the store
-	Gone    int  // served archives that are not in the store; their hours are due
+	Gone    int  // served archives that are not in the store, or have another size; their hours are due
 	Locked  int  // archives whose lock was set or prolonged
 	Back    int  // hours that are due because missing recordings are back
 	More    bool // a batch was full: there is more to do now

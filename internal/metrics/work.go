@@ -45,7 +45,7 @@ func newBuilds() builds {
 		refused: counter("refused_deletions_total", "Tries to delete an archive or source audio that the object store refused."),
 		changed: counter("changed_deletions_total", "Keys of source audio to delete that had other bytes by then, which stay."),
 		patrol:  counters("patrol_read_bytes_total", "Bytes that the patrol read, by kind: recordings or archives.", "kind"),
-		broken:  counter("patrol_broken_archives_total", "Archives whose hours are built again because the patrol found them gone or changed."),
+		broken:  counter("patrol_broken_archives_total", "Archives whose hours are built again because the patrol or the sweeper found them gone or changed."),
 		ended:   counter("ended_conversations_total", "Conversations that ended by their tenant's source retention."),
 		sources: counters("source_errors_total", "Requests for recordings that failed, by kind: not_found, conflict (it has changed), unavailable, …", "kind"),
 		webhooks: counters("webhook_attempts_total",
@@ -92,7 +92,7 @@ func (b *builds) Patrolled(kind string, bytes int64) {
 	b.patrol.WithLabelValues(kind).Add(float64(bytes))
 }
 
-// ArchiveBroken counts an archive that the patrol has built again.
+// ArchiveBroken counts an archive whose hour is built again.
 func (b *builds) ArchiveBroken() { b.broken.Inc() }
 
 // Built counts a build.
