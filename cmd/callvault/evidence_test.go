@@ -32,6 +32,7 @@ func TestEvidence(t *testing.T) {
 	run(exitFailed, "exists already", pack("acme", "today", "today")...)
 	keys := filepath.Join(out, "log-keys.txt")
 	run(exitOK, "proven by a checkpoint of the log callvault/", "verify", out, "--log-key", keys)
+	run(exitOK, "proven by a checkpoint of the log callvault/", "verify", filepath.Dir(out), "--log-key", keys)
 	run(exitOK, "the log's signature was not checked, so nothing is proven", "verify", out)
 	path := filepath.Join(out, "lines.ndjson")
 	text, err := os.ReadFile(path)

@@ -55,13 +55,16 @@ func (w *verifyTargets) add(path string) error {
 		w.packs = append(w.packs, path)
 		return nil
 	}
-	before := w.count()
+	before := w.count() + len(w.packs)
 	root := path + string(filepath.Separator) // so that WalkDir follows a link
 	err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 		name = filepath.Clean(name)
 		switch {
 		case err != nil: // in the middle of a directory, or before its first entry
 			w.cannotRead(name, err)
+		case entry.IsDir() && evidence.IsPack(name):
+			w.packs = append(w.packs, name)
+			return fs.SkipDir
 		case entry.IsDir():
 			w.addDay(name)
 		case !strings.EqualFold(filepath.Ext(name), ".zip") && !leadsToDir(name, entry):
@@ -75,7 +78,7 @@ func (w *verifyTargets) add(path string) error {
 	if err != nil {
 		return fmt.Errorf("look for archives: %w", err)
 	}
-	if w.count() == before {
+	if w.count()+len(w.packs) == before {
 		return fmt.Errorf("there is no .zip below %s; name a file or another directory", path)
 	}
 	return nil
