@@ -16,7 +16,7 @@ import (
 // evidenceCmd makes an evidence pack.
 type evidenceCmd struct {
 	config.Parts `embed:"" group:"Storage:"`
-	Tenant       string `required:"" help:"The tenant's id."`
+	Tenant       string `help:"The tenant's id. Without it the pack is of the installation: keys of the log, adopted buckets."`
 	From         string `required:"" help:"First UTC day: YYYY-MM-DD, yesterday or today." placeholder:"DAY"`
 	To           string `required:"" help:"Last UTC day, included." placeholder:"DAY"`
 	Out          string `required:"" help:"Directory for the pack, which must not exist." placeholder:"DIR"`
@@ -30,7 +30,8 @@ func (*evidenceCmd) Help() string {
 		"are as the catalog has them now. callvault verify DIR --log-key FILE checks the pack without a server. The audit log\n" +
 		"gets a line with the sum of the pack's manifest, so that nobody can leave out a line of the pack later.\n\n" +
 		"Examples:\n\n    callvault evidence --tenant acme --from 2025-12-01 --to 2025-12-12 --out ./acme-december\n" +
-		"    callvault evidence --tenant acme --from 2025-12-01 --to 2025-12-12 --out ./acme-december --archives"
+		"    callvault evidence --tenant acme --from 2025-12-01 --to 2025-12-12 --out ./acme-december --archives\n" +
+		"    callvault evidence --from 2025-12-01 --to 2025-12-12 --out ./installation-december"
 }
 
 func (c *evidenceCmd) Run(ctx context.Context, d *deps) error {
@@ -44,8 +45,10 @@ func (c *evidenceCmd) Run(ctx context.Context, d *deps) error {
 		return &usageError{fmt.Sprintf("--to %s lies before --from %s", to, from)}
 	}
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		if err := p.Catalog.TenantOrRetired(ctx, c.Tenant); err != nil {
-			return err
+		if c.Tenant != "" {
+			if err := p.Catalog.TenantOrRetired(ctx, c.Tenant); err != nil {
+				return err
+			}
 		}
 		keys, err := p.LogKeys(ctx)
 		if err != nil {
@@ -74,7 +77,7 @@ func evidenceText(m *pack.Manifest, out string) string {
 			archives++
 		}
 	}
-	text := fmt.Sprintf("%s has %s and %s of %s", out, count(int(lines), "line"), count(int(seals), "seal"), m.Tenant)
+	text := fmt.Sprintf("%s has %s and %s of %s", out, count(int(lines), "line"), count(int(seals), "seal"), tenantOrInstallation(m.Tenant))
 	if archives > 0 {
 		text += ", and " + count(int(archives), "archive")
 	}
@@ -82,4 +85,12 @@ func evidenceText(m *pack.Manifest, out string) string {
 		text += fmt.Sprintf("\n%d more had no place in the log yet; make the pack again in a minute", m.Unplaced)
 	}
 	return text + "\nto check it: callvault verify " + shellQuote(out) + " --log-key FILE"
+}
+
+// tenantOrInstallation names what a pack is of.
+func tenantOrInstallation(tenant string) string {
+	if tenant == "" {
+		return "the installation"
+	}
+	return tenant
 }

@@ -53,4 +53,14 @@ func TestEvidence(t *testing.T) {
 	out = filepath.Join(t.TempDir(), "deleted")
 	run(exitOK, "has 5 lines and 0 seals of acme", pack("acme", "today", "today")...)
 	run(exitOK, "proven by a checkpoint", "verify", out, "--log-key", filepath.Join(out, "log-keys.txt"))
+
+	// And of the installation, whose lines are of no tenant.
+	out = filepath.Join(t.TempDir(), "installation")
+	run(exitOK, "key", "log", "rotate", "--json", data)
+	run(exitOK, "of the installation", "evidence", "--from", "today", "--to", "today", "--out", out, data)
+	run(exitOK, "evidence of the installation, ", "verify", out, "--log-key", filepath.Join(out, "log-keys.txt"))
+	text, err = os.ReadFile(filepath.Join(out, "lines.ndjson"))
+	if err != nil || !strings.Contains(string(text), `"log.rotate"`) || strings.Contains(string(text), `"tenant.create"`) {
+		t.Errorf("lines of the installation: %s, error %v", text, err)
+	}
 }
