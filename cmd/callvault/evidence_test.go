@@ -5,7 +5,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/callvault/callvault/internal/pack"
 )
+
+// What has no place in the log will get one in a minute, or never.
+func TestUnplacedLines(t *testing.T) {
+	if text := evidenceText(&pack.Manifest{Tenant: "acme", Unplaced: 2}, "out"); !strings.Contains(text, "2 more had no place") || !strings.Contains(text, "callvault log verify") {
+		t.Error(text)
+	}
+}
 
 // TestEvidence makes a pack of an installation and checks it.
 func TestEvidence(t *testing.T) {
