@@ -72,10 +72,11 @@ func HoursWith(ctx context.Context, tx *db.Tx, tenant, conversation string) ([]d
 // ProtectingHold gives the name of a hold that protects an archive which HideHours would doom in
 // one of these hours of a tenant. It gives "" for none. The served archive of an open day is left
 // out, because the next revision takes from it what a hold covers. It counts if it has a recording
-// that moved away and that a hold over its day covers.
-func ProtectingHold(ctx context.Context, tx *db.Tx, keys []domain.HourKey) (hold string, err error) {
+// that moved away and that a hold over its day covers. Holds that were released count for one more
+// day only if released is true.
+func ProtectingHold(ctx context.Context, tx *db.Tx, keys []domain.HourKey, released bool) (hold string, err error) {
 	for _, k := range keys {
-		err := tx.QueryRowContext(ctx, protectingHoldSQL(), k.Tenant, k.Day, k.Hour).Scan(db.OrZero(&hold))
+		err := tx.QueryRowContext(ctx, protectingHoldSQL(released), k.Tenant, k.Day, k.Hour).Scan(db.OrZero(&hold))
 		if err != nil || hold != "" {
 			return hold, err
 		}
@@ -83,8 +84,12 @@ func ProtectingHold(ctx context.Context, tx *db.Tx, keys []domain.HourKey) (hold
 	return "", nil
 }
 
-func protectingHoldSQL() string {
-	return `SELECT min(` + holds.HourNameSQL("archives.tenant", "archives.day", "archives.hour") + `) FROM archives
+func protectingHoldSQL(released bool) string {
+	name := holds.UnreleasedHourNameSQL
+	if released {
+		name = holds.HourNameSQL
+	}
+	return `SELECT min(` + name("archives.tenant", "archives.day", "archives.hour") + `) FROM archives
 		WHERE tenant = $1 AND day = $2 AND hour = $3 AND (state IN ('superseded', 'retained', 'doomed')
 			OR state = 'published' AND parted AND ` + holds.WideHourSQL("archives.tenant", "archives.day") + `)
 		AND ` + protectedSQL()

@@ -135,7 +135,7 @@ func (e *Eraser) refuse(ctx context.Context, tx *db.Tx, r ErasureRequest) error 
 			if err != nil {
 				return err
 			}
-			if hold, err = catalog.ProtectingHold(ctx, tx, hours); err != nil {
+			if hold, err = catalog.ProtectingHold(ctx, tx, hours, true); err != nil {
 				return err
 			}
 		}

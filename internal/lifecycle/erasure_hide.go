@@ -109,19 +109,13 @@ func (h *hiding) run(ctx context.Context, tx *db.Tx) (done bool, err error) {
 	if updated, err := lineTime(ctx, tx, x.Tenant, h.conversation); err != nil || updated != h.updated { // it may have another own recording
 		return false, cmp.Or(err, errMore)
 	}
-	var hold, prefix string
-	if err := tx.QueryRowContext(ctx, `SELECT `+holds.ConversationNameSQL("CAST($1 AS TEXT)", "CAST($2 AS TEXT)")+`, (SELECT key_prefix FROM tenants WHERE id = $1)`,
-		x.Tenant, h.conversation).Scan(db.OrZero(&hold), db.OrZero(&prefix)); err != nil {
-		return false, err
-	}
 	hours, err := catalog.HoursWith(ctx, tx, x.Tenant, h.conversation)
 	if err != nil {
 		return false, err
 	}
-	if hold == "" {
-		if hold, err = catalog.ProtectingHold(ctx, tx, hours); err != nil {
-			return false, err
-		}
+	hold, prefix, err := h.hold(ctx, tx, hours)
+	if err != nil {
+		return false, err
 	}
 	if hold != "" {
 		_, err := tx.ExecContext(ctx, `UPDATE erasures SET blocked = $2 WHERE id = $1`, x.ID, hold)
@@ -153,6 +147,22 @@ func (h *hiding) run(ctx context.Context, tx *db.Tx) (done bool, err error) {
 		return false, err
 	}
 	return true, h.note(ctx, tx, r, hours, hidden, at)
+}
+
+// hold gives the name of a hold that keeps the conversation, or an archive of its hours; "" for
+// none. It also gives the tenant's key prefix. An order that is repeated was granted when no hold
+// covered it. So it waits only for a hold that the restored catalog has and that was not released.
+func (h *hiding) hold(ctx context.Context, tx *db.Tx, hours []domain.HourKey) (hold, prefix string, err error) {
+	repeated, name := h.order.State == ErasureRepeating, holds.ConversationNameSQL
+	if repeated {
+		name = holds.UnreleasedConversationNameSQL
+	}
+	err = tx.QueryRowContext(ctx, `SELECT `+name("CAST($1 AS TEXT)", "CAST($2 AS TEXT)")+`, (SELECT key_prefix FROM tenants WHERE id = $1)`,
+		h.order.Tenant, h.conversation).Scan(db.OrZero(&hold), db.OrZero(&prefix))
+	if err == nil && hold == "" {
+		hold, err = catalog.ProtectingHold(ctx, tx, hours, !repeated)
+	}
+	return hold, prefix, err
 }
 
 // countHours counts the conversation's recordings by hour.

@@ -106,37 +106,39 @@ func MissingErasures(ctx context.Context, d *db.DB, archives interface {
 }
 
 // Repeat takes orders up that the catalog does not know, and hides what all open orders erase. It
-// is for roles, before they serve, and may be called until it succeeds. Orders of a tenant that the
-// catalog does not know have nothing to hide before the tenant is created again. Errors:
-// KindConflict while a hold keeps one from being hidden, KindUnavailable.
+// is for roles, before they serve, and may be called until it succeeds. An order that fails does not
+// stop the others. Orders of a tenant that the catalog does not know have nothing to hide before the
+// tenant is created again. Errors: KindConflict while a hold keeps one from being hidden,
+// KindUnavailable.
 func (e *Eraser) Repeat(ctx context.Context) error {
 	missing, err := e.Missing(ctx)
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, id := range missing {
-		if err := e.takeUp(ctx, id); err != nil {
-			return err
-		}
+		errs = append(errs, e.takeUp(ctx, id))
 	}
 	open, err := db.Collect(ctx, e.db, db.Value[string], `SELECT e.id FROM erasures e JOIN tenants t ON t.id = e.tenant WHERE e.hidden_us IS NULL ORDER BY e.id`)
-	if err != nil {
+	errs = append(errs, err)
+	for _, id := range open {
+		errs = append(errs, e.repeat(ctx, id))
+	}
+	return errors.Join(errs...)
+}
+
+// repeat hides what an open order erases. Error: KindConflict while a hold keeps a repeated one from
+// being hidden.
+func (e *Eraser) repeat(ctx context.Context, id string) error {
+	if err := e.advance(ctx, id); err != nil {
 		return err
 	}
-	for _, id := range open {
-		if err := e.advance(ctx, id); err != nil {
-			return err
-		}
-		x, err := e.read(ctx, id)
-		if err != nil {
-			return err
-		}
-		if x.State == ErasureRepeating {
-			return domain.Errorf(domain.KindConflict, "the erasure %s of tenant %s can't be repeated, because the hold %s covers a part of it; release the hold if it had been released before the catalog was restored",
-				id, x.Tenant, x.WaitsForHold)
-		}
+	x, err := e.read(ctx, id)
+	if err == nil && x.State == ErasureRepeating {
+		err = domain.Errorf(domain.KindConflict, "the erasure %s of tenant %s can't be repeated, because the hold %s covers a part of it; release the hold if it had been released before the catalog was restored",
+			id, x.Tenant, x.WaitsForHold)
 	}
-	return nil
+	return err
 }
 
 // takeUp inserts an order of the bucket into the catalog.

@@ -47,13 +47,28 @@ func HourNameSQL(tenant, day, hour string) string {
 	return name(tenant, dayOf(day, ` AND r_.hour = `+hour))
 }
 
+// UnreleasedConversationNameSQL is ConversationNameSQL without holds that were released.
+func UnreleasedConversationNameSQL(tenant, conversation string) string {
+	return nameOf(unreleased(tenant), conversationOf(conversation))
+}
+
+// UnreleasedHourNameSQL is HourNameSQL without holds that were released.
+func UnreleasedHourNameSQL(tenant, day, hour string) string {
+	return nameOf(unreleased(tenant), dayOf(day, ` AND r_.hour = `+hour))
+}
+
 func exists(tenant, covers string) string {
 	return `EXISTS (SELECT 1 FROM holds h_ WHERE ` + active(tenant) + ` AND (` + covers + `))`
 }
 
-func name(tenant, covers string) string {
-	return `(SELECT min(h_.name) FROM holds h_ WHERE ` + active(tenant) + ` AND (` + covers + `))`
+func name(tenant, covers string) string { return nameOf(active(tenant), covers) }
+
+func nameOf(which, covers string) string {
+	return `(SELECT min(h_.name) FROM holds h_ WHERE ` + which + ` AND (` + covers + `))`
 }
+
+// unreleased is true for the holds h_ of a tenant that were not released.
+func unreleased(tenant string) string { return `h_.tenant = ` + tenant + ` AND h_.released_us IS NULL` }
 
 // safety is how long a hold covers after its release. A release by mistake can be mended by a new
 // hold within that time.
