@@ -86,7 +86,7 @@ func TestPatrolOfMirroredArchive(t *testing.T) {
 		f.must(second(p.Step(f.ctx, catalog.PatrolFaults)))
 		f.expect("state", f.view(0).State, "available")
 		f.expect("ETag", f.view(0).Archive.ETag, "other")
-		suspect, err := f.catalog.SuspectArchives(f.ctx, 10)
+		suspect, err := f.catalog.SuspectArchives(f.ctx, time.Hour, 10)
 		f.must(err)
 		f.expect("suspect", len(suspect), 0)
 	})
@@ -142,5 +142,23 @@ func TestPatrolOfRetainedArchive(t *testing.T) {
 		f.nextRound(1)
 		f.expect("the next round", f.step(p, catalog.PatrolArchives), true)
 		f.expect("faults", len(f.faults()), 0)
+	})
+}
+
+// A patrol that is switched off leaves no round that is late, and faults end all the same.
+func TestPatrolOff(t *testing.T) {
+	onBothCatalogs(t, func(f *fixture) {
+		keys := []string{f.add(hour(1), 100), f.add(hour(1), 100)}
+		f.must(f.store.Recordings().Remove(f.ctx, keys[0]))
+		recordings := &readBucket{Bucket: f.store.Recordings()}
+		f.expect("a turn of one object", f.step(f.patrol(patrol.Config{Every: time.Hour, Batch: 1}, recordings), catalog.PatrolRecordings), false)
+		f.expect("faults", len(f.faults()), 1)
+		f.put(keys[0], audio(1, 100))
+		f.nextRound(1)
+		f.must(second(f.patrol(patrol.Config{Off: true, Recheck: time.Minute}, recordings).Step(f.ctx, catalog.PatrolFaults)))
+		f.expect("faults", len(f.faults()), 0)
+		rounds, err := f.catalog.PatrolRounds(f.ctx)
+		f.must(err)
+		f.expect("running", rounds[0].Running, false)
 	})
 }

@@ -233,11 +233,8 @@ func (p *Parts) addWorker(g *Group, log *zap.Logger) {
 }
 
 func (p *Parts) addPatrol(g *Group, recordings patrol.Bucket, log *zap.Logger) {
-	if p.Config.PatrolDays == 0 {
-		return
-	}
 	every := time.Duration(p.Config.PatrolDays) * 24 * time.Hour
-	reads := patrol.New(patrol.Config{Every: every, Interval: p.Config.HealInterval, OnRead: p.metrics.Patrolled, OnBroken: p.metrics.ArchiveBroken},
+	reads := patrol.New(patrol.Config{Off: every == 0, Every: every, Interval: p.Config.HealInterval, OnRead: p.metrics.Patrolled, OnBroken: p.metrics.ArchiveBroken},
 		p.Catalog, recordings, p.Archives, time.Now, log.Named("worker"))
 	g.Add(Component{Name: "patrol", Stage: StageWorker, Run: p.afterOwnerCheck(reads.Run)})
 }

@@ -128,6 +128,13 @@ func (c *Catalog) SavePatrol(ctx context.Context, claim PatrolClaim, last Positi
 		claim.Kind, claim.token, last.Tenant, last.Day, last.ObjectKey, objects, bytes, end)))
 }
 
+// PausePatrols ends the rounds that read everything where they are, because the patrol is switched
+// off. Their next ones begin in their time, should it be switched on again.
+func (c *Catalog) PausePatrols(ctx context.Context) error {
+	_, err := c.db.ExecContext(ctx, `UPDATE patrols SET running = FALSE, token = NULL, lease_us = NULL WHERE running AND kind <> 'faults'`)
+	return err
+}
+
 // PatrolRounds reads how far the rounds are that read everything. A kind that was never read is left out.
 func (c *Catalog) PatrolRounds(ctx context.Context) ([]PatrolRound, error) {
 	return patrolRounds(ctx, c.db)

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"github.com/callvault/callvault/internal/db"
 )
@@ -16,21 +17,24 @@ type PatrolArchive struct {
 }
 
 const patrolArchiveColumns = `SELECT a.tenant, a.day, a.hour, a.object_key, a.size, a.version_id, a.manifest_sha256, a.suspect,
-		EXISTS (SELECT 1 FROM faults f WHERE f.kind = 'archive' AND f.tenant = a.tenant AND f.object_key = a.object_key)
-	FROM archives a WHERE `
+		EXISTS (SELECT 1 FROM faults f WHERE f.kind = 'archive' AND f.tenant = a.tenant AND f.object_key = a.object_key)`
 
-const patrolArchivesSQL = patrolArchiveColumns + `a.object_key > $1 AND a.state IN ('published', 'retained') ORDER BY a.object_key LIMIT $2`
+const patrolArchivesSQL = patrolArchiveColumns + ` FROM archives a WHERE a.object_key > $1 AND a.state IN ('published', 'retained') ORDER BY a.object_key LIMIT $2`
 
 // PatrolledArchives lists published and retained archives after an object key, at most limit.
 func (c *Catalog) PatrolledArchives(ctx context.Context, after string, limit int) ([]PatrolArchive, error) {
 	return db.Collect(ctx, c.db, scanPatrolArchive, patrolArchivesSQL, after, limit)
 }
 
-const suspectArchivesSQL = patrolArchiveColumns + `a.suspect AND a.state IN ('published', 'retained') ORDER BY a.object_key LIMIT $1`
+const suspectArchivesSQL = patrolArchiveColumns + ` FROM archives a WHERE a.suspect AND a.state IN ('published', 'retained')
+	UNION ALL ` + patrolArchiveColumns + ` FROM faults k JOIN archives a ON a.object_key = k.object_key
+		WHERE k.kind = 'archive' AND k.checked_us <= (SELECT now_us FROM catalog_clock) - CAST($1 AS BIGINT) AND a.state = 'retained' AND NOT a.suspect
+	LIMIT $2`
 
-// SuspectArchives lists archives that are suspect, at most limit.
-func (c *Catalog) SuspectArchives(ctx context.Context, limit int) ([]PatrolArchive, error) {
-	return db.Collect(ctx, c.db, scanPatrolArchive, suspectArchivesSQL, limit)
+// SuspectArchives lists archives that are suspect, and those with a known fault that were last
+// looked at this time ago, at most limit.
+func (c *Catalog) SuspectArchives(ctx context.Context, age time.Duration, limit int) ([]PatrolArchive, error) {
+	return db.Collect(ctx, c.db, scanPatrolArchive, suspectArchivesSQL, age.Microseconds(), limit)
 }
 
 func scanPatrolArchive(rows *sql.Rows) (a PatrolArchive, err error) {

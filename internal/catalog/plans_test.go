@@ -39,7 +39,7 @@ func TestPlans(t *testing.T) {
 		"short days":        dbtest.Ask(shortDaysSQL, 21_600_000_000, 100),
 		"patrol":            dbtest.Ask(patrolRecordingsSQL, "t7", "2025-01-01", "t7/3", 100),
 		"patrol, archives":  dbtest.Ask(patrolArchivesSQL, "t7/3", 100),
-		"suspect archives":  dbtest.Ask(suspectArchivesSQL, 100),
+		"suspect archives":  dbtest.Ask(suspectArchivesSQL, 21_600_000_000, 100),
 		"faulty":            dbtest.Ask(faultyRecordingsSQL, 21_600_000_000, 100),
 		"faults":            dbtest.Ask(faultsSQL, "recording", "t7", "", 100),
 		"faults of an hour": dbtest.Ask(hourFaultsSQL, "t7", "2025-01-01", 3, 100),

@@ -20,7 +20,7 @@ type Catalog interface {
 	Faults
 	PatrolledRecordings(ctx context.Context, after catalog.Position, limit int) ([]catalog.PatrolRecording, error)
 	PatrolledArchives(ctx context.Context, after string, limit int) ([]catalog.PatrolArchive, error)
-	SuspectArchives(ctx context.Context, limit int) ([]catalog.PatrolArchive, error)
+	SuspectArchives(ctx context.Context, age time.Duration, limit int) ([]catalog.PatrolArchive, error)
 	ClearSuspect(ctx context.Context, objectKey, etag string) error
 	LearnSums(ctx context.Context, tenant string, day domain.Day, origin string, sums []catalog.LearntSum) error
 }
@@ -28,6 +28,7 @@ type Catalog interface {
 // Rounds are shared by all workers. Errors: KindLost when the claim is lost.
 type Rounds interface {
 	ClaimPatrol(ctx context.Context, kind string, every, lease time.Duration) (catalog.PatrolClaim, bool, error)
+	PausePatrols(ctx context.Context) error
 	RenewPatrol(ctx context.Context, c catalog.PatrolClaim, lease time.Duration) error
 	SavePatrol(ctx context.Context, c catalog.PatrolClaim, last catalog.Position, objects, bytes int64, end bool) error
 }
@@ -47,6 +48,7 @@ type Bucket interface {
 
 // Config bounds a Patrol. Zero fields take the defaults.
 type Config struct {
+	Off      bool          // nothing is read but what is faulty or suspect
 	Every    time.Duration // within which everything is read again (30 days)
 	Interval time.Duration // between two looks for something to read (1 min)
 	Batch    int           // objects read under one claim (100)
@@ -98,7 +100,11 @@ func New(cfg Config, c Catalog, recordings, archives Bucket, now func() time.Tim
 // when they end.
 func (p *Patrol) Run(ctx context.Context) error {
 	var both sync.WaitGroup
-	for _, kind := range []string{catalog.PatrolRecordings, catalog.PatrolArchives, catalog.PatrolFaults} {
+	kinds := []string{catalog.PatrolFaults, catalog.PatrolRecordings, catalog.PatrolArchives}
+	if p.cfg.Off {
+		kinds = kinds[:1]
+	}
+	for _, kind := range kinds {
 		both.Go(func() { p.run(ctx, kind) })
 	}
 	both.Wait()
@@ -138,6 +144,11 @@ func (p *Patrol) Step(ctx context.Context, kind string) (more bool, err error) {
 	every := p.cfg.Every
 	if kind == catalog.PatrolFaults { // its round is what is due now
 		every = 0
+		if p.cfg.Off {
+			if err := p.catalog.PausePatrols(ctx); err != nil {
+				return false, err
+			}
+		}
 		if due, err := p.suspects(ctx); err != nil || !due {
 			return false, err
 		}
@@ -166,7 +177,7 @@ func (p *Patrol) suspects(ctx context.Context) (bool, error) {
 	if err != nil || len(recordings) > 0 {
 		return err == nil, err
 	}
-	archives, err := p.catalog.SuspectArchives(ctx, 1)
+	archives, err := p.catalog.SuspectArchives(ctx, p.cfg.Recheck, 1)
 	return len(archives) > 0, err
 }
 

@@ -49,14 +49,14 @@ func (t *turn) readRecordings(ctx context.Context) (end bool, err error) {
 	return err == nil && !stopped && len(list) < t.cfg.Batch, err
 }
 
-// recheck looks again at recordings that are known to be faulty, and at archives that are suspect.
-// One that fails does not stop the others.
+// recheck looks again at recordings that are known to be faulty, and at archives that are suspect
+// or faulty. One that fails does not stop the others.
 func (t *turn) recheck(ctx context.Context) error {
 	recordings, err := t.catalog.FaultyRecordings(ctx, t.cfg.Recheck, t.cfg.Batch)
 	if err != nil {
 		return err
 	}
-	archives, err := t.catalog.SuspectArchives(ctx, t.cfg.Batch)
+	archives, err := t.catalog.SuspectArchives(ctx, t.cfg.Recheck, t.cfg.Batch)
 	if err != nil {
 		return err
 	}
