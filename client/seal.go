@@ -134,16 +134,15 @@ func (p *pull) seal(ctx context.Context, f *folder, d *Day) (SealState, error) {
 	return SealSaved, nil
 }
 
-// sealedLater reports whether a is a newer seal of the day than b. Two of one second differ in
-// revisions.
+// sealedLater reports whether a is a newer seal of the day than b: by its revisions, since the
+// server's clock may have been ahead when b was made, and where these do not tell, by its time.
 func sealedLater(a, b *dayseal.Seal) bool {
-	revisions := func(s *dayseal.Seal) (n int64) {
-		for i := range s.Hours {
-			n += s.Hours[i].Revision
-		}
-		return n
+	lower, higher := false, false
+	for i := range a.Hours {
+		lower = lower || a.Hours[i].Revision < b.Hours[i].Revision
+		higher = higher || a.Hours[i].Revision > b.Hours[i].Revision
 	}
-	return a.SealedAt.After(b.SealedAt) || a.SealedAt.Equal(b.SealedAt) && revisions(a) > revisions(b)
+	return higher && !lower || a.SealedAt.After(b.SealedAt)
 }
 
 // askSeal asks for the seal of the day's archives. A pull that waits for hours waits for the seal

@@ -148,6 +148,28 @@ func TestRecheckOfASeal(t *testing.T) {
 	}
 }
 
+// A seal that was made while the server's clock was ahead is followed by one with higher revisions,
+// and by none with lower ones.
+func TestSealOfAClockThatWasAhead(t *testing.T) {
+	s := newServer(t)
+	s.put(3, 1000, 1)
+	log := daysealtest.New(t, "callvault.example.com/log")
+	first := s.sealedDay(log, 0)
+	s.serveSeals(func(int) []byte { return first })
+	dir := t.TempDir()
+	s.pullSeal(dir, client.DayComplete, client.SealSaved, nil)
+	s.put(3, 2000, 2)
+	second := s.sealedDay(log, -5)
+	s.serveSeals(func(int) []byte { return second })
+	s.pullSeal(dir, client.DayComplete, client.SealSaved, nil)
+	if !bytes.Equal(readSeal(t, dir), second) {
+		t.Errorf("day.seal was not renewed: %s", readSeal(t, dir))
+	}
+	third := s.sealedDay(log, -9)
+	s.serveSeals(func(int) []byte { return third })
+	s.pullSeal(dir, client.DayFailed, client.SealError, recheck)
+}
+
 // A day whose newer seal was never pulled is no failure once the server no longer has the day.
 func TestOlderSealOfAKeptDay(t *testing.T) {
 	s := newServer(t)
