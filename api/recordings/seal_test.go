@@ -91,6 +91,15 @@ func TestSeal(t *testing.T) {
 		if s := f.proven(keys); s.Hours[14].Revision != 2 {
 			f.Fatalf("the newest seal is of revision %d", s.Hours[14].Revision)
 		}
+		apitest.Register(f, f.cat, domain.HourKey{Tenant: "acme", Day: f.day, Hour: 15})
+		a = f.getSeal("GET", f.day) // an hour that had no data is pending again
+		f.want(a, 404, textNotSealed)
+		f.header(a, "Retry-After", "900")
+		f.build(15, "late")
+		checkpoint()
+		if s := f.proven(keys); s.Hours[15].Revision != 1 || s.AvailableHours != 2 {
+			f.Fatalf("the newest seal is %+v", s)
+		}
 		f.pass(80 * time.Hour)
 		f.token = f.issue(f.app, auth.ScopeDataService)
 		f.want(f.getSeal("GET", f.day), 404, textRetention)

@@ -13,8 +13,8 @@ var (
 	ErrUnproven = domain.Errorf(domain.KindNotFound, "the day's seal is not in a checkpoint of the log yet")
 )
 
-// DaySeal gives the newest seal of a day that can be proven. Errors: those of CheckDay but
-// KindLimited, in the same order, then ErrUnsealed and ErrUnproven.
+// DaySeal gives the newest seal of a day that can be proven, unless an hour is pending. Errors:
+// those of CheckDay but KindLimited, in the same order, then ErrUnsealed and ErrUnproven.
 func (c *Catalog) DaySeal(ctx context.Context, r DayRequest) (Seal, error) {
 	a, err := readDayAccess(ctx, c.db, r)
 	if err != nil {
@@ -23,6 +23,13 @@ func (c *Catalog) DaySeal(ctx context.Context, r DayRequest) (Seal, error) {
 	a.window = Window{Limit: 1} // it does not count
 	if err := a.refusal(r); err != nil {
 		return Seal{}, err
+	}
+	var pending int
+	if err := c.db.QueryRowContext(ctx, `SELECT coalesce(max(n_pending), 0) FROM days WHERE tenant = $1 AND day = $2`, r.Tenant, r.Day).Scan(&pending); err != nil {
+		return Seal{}, err
+	}
+	if pending > 0 { // also again: what a former seal says of the hour may be erased
+		return Seal{}, ErrUnsealed
 	}
 	s, err := seal(ctx, c.db, provenSealSQL, r.Tenant, r.Day)
 	if err != nil || s.Record != 0 {
