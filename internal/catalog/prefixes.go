@@ -31,11 +31,17 @@ func (c *Catalog) advisoryLock(ctx context.Context, tx *db.Tx, lock int, shared 
 	return err
 }
 
-// prefixesSQL reads, in order, the key prefixes that keys from $1 to $2 can begin with. Prefixes
-// are never nested. So a key can only begin with the greatest prefix that is not greater than the
-// key.
-const prefixesSQL = `SELECT key_prefix FROM tenants WHERE key_prefix <> '' AND key_prefix <= $2 AND key_prefix >=
-	coalesce((SELECT max(key_prefix) FROM tenants WHERE key_prefix <> '' AND key_prefix <= $1), '') ORDER BY key_prefix`
+// prefixesSQL reads, in order, the key prefixes that keys from $1 to $2 can begin with, also those
+// of deleted tenants. Prefixes are never nested. So a key can only begin with the greatest prefix
+// that is not greater than the key.
+func prefixesSQL() string {
+	return prefixesOfSQL("tenants") + ` UNION ALL ` + prefixesOfSQL("left_prefixes") + ` ORDER BY key_prefix`
+}
+
+func prefixesOfSQL(table string) string {
+	return `SELECT key_prefix FROM ` + table + ` WHERE key_prefix <> '' AND key_prefix <= $2 AND key_prefix >=
+		coalesce((SELECT max(key_prefix) FROM ` + table + ` WHERE key_prefix <> '' AND key_prefix <= $1), '')`
+}
 
 // forbiddenKeys lists those of the sorted keys that the tenant may not name. A tenant with a key
 // prefix may name only keys that begin with it. A tenant without one may name only keys that begin
@@ -46,7 +52,7 @@ func (c *Catalog) forbiddenKeys(ctx context.Context, tx *db.Tx, tenant string, k
 	}
 	prefixes := []string{own}
 	if own == "" {
-		if prefixes, err = db.Collect(ctx, tx, db.Value[string], prefixesSQL, keys[0], keys[len(keys)-1]); err != nil {
+		if prefixes, err = db.Collect(ctx, tx, db.Value[string], prefixesSQL(), keys[0], keys[len(keys)-1]); err != nil {
 			return nil, "", err
 		}
 	}

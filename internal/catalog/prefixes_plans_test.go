@@ -23,9 +23,9 @@ func TestPrefixPlan(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			for query, args := range map[string][]any{prefixesSQL: {"t5/x", "t5/y"}, ownPrefixSQL: {"t5"}} {
+			for query, args := range map[string][]any{prefixesSQL(): {"t5/x", "t5/y"}, ownPrefixSQL: {"t5"}} {
 				plan := strings.Join(dbtest.Explain(t, c.db, dbtest.Question{SQL: query, Args: args}), "\n")
-				if !strings.Contains(plan, "tenants_key_prefix") || strings.Contains(plan, "SCAN tenants\n") || strings.Contains(plan, "Seq Scan") {
+				if !strings.Contains(plan, "tenants_key_prefix") || strings.Contains(plan, "SCAN tenants\n") || strings.Contains(plan, "Seq Scan on tenants") {
 					t.Error(plan)
 				}
 			}

@@ -90,15 +90,16 @@ func (c *Catalog) checkFirstPrefix(ctx context.Context, tx *db.Tx, tenant, prefi
 }
 
 // checkNotNested refuses a prefix that begins with another tenant's, or with which another tenant's
-// begins. Until the transaction ends, no other prefix can be set.
+// begins. Deleted tenants keep theirs. Until the transaction ends, no other prefix can be set.
 func (c *Catalog) checkNotNested(ctx context.Context, tx *db.Tx, tenant, prefix string) error {
 	if err := c.advisoryLock(ctx, tx, prefixLock, false); err != nil {
 		return err
 	}
 	var other, has string
-	err := tx.QueryRowContext(ctx, `SELECT id, key_prefix FROM tenants WHERE id <> $1 AND key_prefix <> ''
-		AND (substr(key_prefix, 1, length(CAST($2 AS TEXT))) = $2 OR substr(CAST($2 AS TEXT), 1, length(key_prefix)) = key_prefix)
-		ORDER BY id LIMIT 1`, tenant, prefix).Scan(&other, &has)
+	err := tx.QueryRowContext(ctx, `SELECT p.id, p.key_prefix FROM (SELECT id, key_prefix FROM tenants UNION ALL SELECT tenant, key_prefix FROM left_prefixes) p
+		WHERE p.id <> $1 AND p.key_prefix <> ''
+		AND (substr(p.key_prefix, 1, length(CAST($2 AS TEXT))) = $2 OR substr(CAST($2 AS TEXT), 1, length(p.key_prefix)) = p.key_prefix)
+		ORDER BY p.id LIMIT 1`, tenant, prefix).Scan(&other, &has)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}

@@ -95,3 +95,39 @@ func TestWantedPrefix(t *testing.T) {
 		})
 	}
 }
+
+// A deleted tenant's key prefix is nobody's any more: neither a key nor a prefix may be under it.
+func TestPrefixOfADeletedTenant(t *testing.T) {
+	for name, url := range databases(t) {
+		t.Run(name, func(t *testing.T) {
+			c := withTwo(t, url)
+			set := func(tenant, prefix string) error {
+				_, err := c.SetTenant(t.Context(), tenant, func(t *domain.Tenant) { t.KeyPrefix = prefix }, audit.Origin{})
+				return err
+			}
+			if err := set("acme", "acme/calls/"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.CloseTenant(t.Context(), "acme", "it left", audit.Origin{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.DeleteTenant(t.Context(), "acme", audit.Origin{}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.ReserveUpload(t.Context(), "other", "acme/calls/1.opus"); domain.KindOf(err) != domain.KindInvalid {
+				t.Errorf("a key under it: %v", err)
+			}
+			if _, err := c.ReserveUpload(t.Context(), "other", "acme/1.opus"); err != nil {
+				t.Errorf("a key beside it: %v", err)
+			}
+			for _, prefix := range []string{"acme/calls/", "acme/", "acme/calls/new/"} {
+				if err := set("other", prefix); domain.KindOf(err) != domain.KindConflict {
+					t.Errorf("the prefix %s: %v", prefix, err)
+				}
+			}
+			if err := set("other", "calls/"); err != nil {
+				t.Errorf("another prefix: %v", err)
+			}
+		})
+	}
+}

@@ -159,6 +159,11 @@ func (c *Catalog) DeleteTenant(ctx context.Context, id string, o audit.Origin) e
 		if _, err := tx.ExecContext(ctx, `INSERT INTO retired_tenants (id, retired_us) VALUES ($1, $2)`, id, at); err != nil {
 			return err
 		}
+		if t.KeyPrefix != "" {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO left_prefixes (key_prefix, tenant, left_us) VALUES ($1, $2, $3)`, t.KeyPrefix, id, at); err != nil {
+				return err
+			}
+		}
 		return o.Append(ctx, tx, at, id, ActionDelete, o)
 	})
 }
