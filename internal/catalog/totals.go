@@ -13,7 +13,7 @@ import (
 type Totals struct {
 	Day        *int64     // recordings of the day; nil where no total of it stands
 	Hours      [24]*int64 // the same for each hour
-	Registered [24]int64  // recordings of each hour that are registered or were erased
+	Registered [24]int64  // recordings of each hour that are registered or were erased, without those that came after the day's end
 }
 
 // RegisteredOf is how many recordings an hour has, or the day where hour is domain.WholeDay.
@@ -107,7 +107,29 @@ func readTotals(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (
 		}
 		return err
 	}, registeredSQL, tenant, day)
-	return t, err
+	if err != nil {
+		return t, err
+	}
+	return t, t.leaveOutLate(ctx, tx, tenant, day)
+}
+
+// leaveOutLate takes out of an ended day's count what came after the end, because it is in no
+// archive.
+func (t *Totals) leaveOutLate(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) error {
+	var ended int64
+	err := tx.QueryRowContext(ctx, `SELECT coalesce(max(expired_us), 0) FROM days WHERE tenant = $1 AND day = $2 AND too_late > 0`, tenant, day).Scan(&ended)
+	if err != nil || ended == 0 {
+		return err
+	}
+	return db.Each(ctx, tx, func(rows *sql.Rows) error {
+		var hour int
+		var late int64
+		err := rows.Scan(&hour, &late)
+		if err == nil {
+			t.Registered[hour] -= late
+		}
+		return err
+	}, `SELECT hour, count(*) FROM recordings WHERE tenant = $1 AND day = $2 AND registered_us >= $3 GROUP BY hour`, tenant, day, ended)
 }
 
 // countRegisteredSQL counts the recordings of hours whose count is not that of their present
