@@ -190,8 +190,12 @@ func (d *Deleter) finish(ctx context.Context, gone, changed map[string]deletions
 	}
 	for key, x := range changed {
 		d.cfg.OnChanged()
+		what := zap.String("object", key)
+		if x.Cause == deletions.CauseErasure { // its key may tell whose recording it was
+			what = zap.String("erasure", x.Subject)
+		}
 		d.log.Error("other bytes were written under a key whose object was to be deleted; they stay, and no recording names them",
-			zap.String("tenant", x.Tenant), zap.String("object", key))
+			zap.String("tenant", x.Tenant), what)
 	}
 	o := audit.Origin{Actor: "deleter"}
 	return d.db.Update(ctx, func(tx *db.Tx) error {
@@ -221,20 +225,29 @@ func (d *Deleter) finish(ctx context.Context, gone, changed map[string]deletions
 				return err
 			}
 		}
-		for key, x := range changed {
-			if err := deletions.Done(ctx, tx, key); err != nil {
-				return err
-			}
-			if err := deletions.Leave(ctx, tx, x.Tenant, []string{key}, at); err != nil {
-				return err
-			}
-			if x.Cause == deletions.CauseErasure {
-				key = ""
-			}
-			if err := o.Append(ctx, tx, at, x.Tenant, ActionChanged, changedDetail{x.Cause, x.Subject, key}); err != nil {
+		for _, x := range changed {
+			if err := keep(ctx, tx, o, x, at); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// keep takes an object out of the outbox whose key has other bytes, and notes that these stay.
+func keep(ctx context.Context, tx *db.Tx, o audit.Origin, x deletions.Deletion, at int64) error {
+	if err := deletions.Done(ctx, tx, x.Key); err != nil {
+		return err
+	}
+	if err := deletions.Leave(ctx, tx, x.Tenant, []string{x.Key}, at); err != nil {
+		return err
+	}
+	told := x.Key
+	if x.Cause == deletions.CauseErasure { // the proof does not count it as deleted
+		told = ""
+		if _, err := tx.ExecContext(ctx, `UPDATE erasure_objects SET left_us = $3 WHERE erasure = $1 AND NOT archive AND key = $2`, x.Subject, x.Key, at); err != nil {
+			return err
+		}
+	}
+	return o.Append(ctx, tx, at, x.Tenant, ActionChanged, changedDetail{x.Cause, x.Subject, told})
 }

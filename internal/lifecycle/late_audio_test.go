@@ -2,6 +2,7 @@ package lifecycle_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -109,5 +110,21 @@ func TestErasedAudioOfAKilledUpload(t *testing.T) {
 		e.deleteBytes()
 		e.isThere(rec.ObjectKey, "")
 		e.isThere(platforms.ObjectKey, "of the platform")
+	})
+}
+
+// Other bytes that were written under the key of an erased recording stay, and the proof names the
+// key as left.
+func TestErasureProofNamesNewBytes(t *testing.T) {
+	eraseOnBoth(t, func(e *erasing) {
+		key := e.whole("gone").ObjectKey
+		x, err := e.ask("r", "gone")
+		e.must(err)
+		e.platformPut(key, "newly written")
+		x = e.finish(x.ID)
+		if n := x.Proof.Recordings.Deleted; n != 0 || !slices.Equal(x.Proof.Left, []string{key}) {
+			e.Errorf("the proof is %+v", x.Proof)
+		}
+		e.isThere(key, "newly written")
 	})
 }
