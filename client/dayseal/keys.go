@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"filippo.io/torchwood"
@@ -88,7 +89,8 @@ func policy(key note.Verifier) torchwood.Policy {
 	return torchwood.ThresholdPolicy(2, torchwood.OriginPolicy(key.Name()), torchwood.SingleVerifierPolicy(key))
 }
 
-// strict refuses what decoders of Base64 pass over, so that each changed bit of a proof is found.
+// strict refuses what decoders of Base64 and of numbers pass over, so that each changed bit of a
+// proof is found.
 func strict(proof string) error {
 	loose := strings.Contains(proof, "\r")
 	for line := range strings.SplitSeq(proof, "\n") {
@@ -96,6 +98,10 @@ func strict(proof string) error {
 		_, err := base64.StdEncoding.DecodeString(text)
 		_, strict := base64.StdEncoding.Strict().DecodeString(text)
 		loose = loose || err == nil && strict != nil
+		if number, isIndex := strings.CutPrefix(line, "index "); isIndex {
+			n, err := strconv.ParseInt(number, 10, 64)
+			loose = loose || err != nil || strconv.FormatInt(n, 10) != number
+		}
 	}
 	if loose {
 		return errors.New("its proof is not one that can be read")

@@ -101,6 +101,7 @@ func TestProofOfAnotherLeaf(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, proof := range map[string]string{
+		"an index with a zero": strings.Replace(s.Proof, "index ", "index 0", 1), "an index with a sign": strings.Replace(s.Proof, "index ", "index +", 1),
 		"another leaf": l.Proof(2), "none": "", "a text": "c2sp.org/tlog-proof@v1\nindex 5\n",
 	} {
 		swapped, err := dayseal.Join(s.Data(), proof)

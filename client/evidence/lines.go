@@ -31,8 +31,8 @@ type line struct {
 	Actor     string `json:"actor"`
 	Action    string `json:"action"`
 	Detail    string `json:"detail"`
-	Links     string `json:"links"`
-	LinksText string `json:"linksText"`
+	Links     string `json:"links,omitempty"`
+	LinksText string `json:"linksText,omitempty"`
 }
 
 // leaf gives the hash of the line's leaf: netstrings of the version, the salt and the columns.

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -207,6 +208,8 @@ func (c *checker) checkExport() {
 	switch fault := c.leafFault(l.Leaf, l.leaf()); {
 	case fault != "":
 		c.report.add(name, 0, "%s", fault)
+	case !written(&l, text):
+		c.report.add(name, 0, "It was changed: it is not written as callvault evidence writes it.")
 	case l.Tenant != c.manifest.Tenant || l.Action != "evidence.export" || json.Unmarshal([]byte(l.Detail), &detail) != nil:
 		c.report.add(name, 0, "It is not the audit line of a pack of %.70q.", c.manifest.Tenant)
 	case detail.Manifest != c.sum:
@@ -214,9 +217,16 @@ func (c *checker) checkExport() {
 	}
 }
 
+// written reports whether a text is exactly what a pack has of its own line: the leaf covers
+// neither its place in the pack nor how its keys are written.
+func written(l *line, text []byte) bool {
+	want, err := json.Marshal(l)
+	return err == nil && l.N == 1 && bytes.Equal(append(want, '\n'), text)
+}
+
 // checkStrays names files that are not of the pack.
 func (c *checker) checkStrays() error {
-	known := map[string]bool{"manifest.json": true, "export.json": true, "checkpoint.txt": true, "log-keys.txt": true}
+	known := map[string]bool{"manifest.json": true, "export.json": true, "checkpoint.txt": true}
 	for i := range c.manifest.Files {
 		known[c.manifest.Files[i].Name] = true
 	}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
@@ -163,6 +164,16 @@ func (w *writer) addSealed(data string) error {
 		}
 	}
 	return nil
+}
+
+// logKeys writes the log's public keys.
+func (w *writer) logKeys() error {
+	f, err := w.create("log-keys.txt")
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(f, strings.Join(w.Keys.Verifiers, "\n")+"\n")
+	return w.finish(f, err)
 }
 
 // tables writes what the catalog says now of holds, erasures and the like.

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"filippo.io/torchwood"
@@ -151,6 +150,9 @@ func (w *writer) write(ctx context.Context) error {
 	if err := w.archives(ctx); err != nil {
 		return err
 	}
+	if err := w.logKeys(); err != nil {
+		return err
+	}
 	text, err := json.MarshalIndent(w.manifest, "", "  ")
 	if err != nil {
 		return err
@@ -173,7 +175,7 @@ func (w *writer) write(ctx context.Context) error {
 const exportWait = 3 * time.Minute
 
 // prove writes what proves the pack: the line of the audit log that names it, the newest
-// checkpoint, the log's keys and the tree's hashes.
+// checkpoint and the tree's hashes.
 func (w *writer) prove(ctx context.Context, manifest string, since time.Time) error {
 	w.Progress("proofs")
 	export, head, err := w.sealedExport(ctx, manifest, since)
@@ -189,9 +191,6 @@ func (w *writer) prove(ctx context.Context, manifest string, since time.Time) er
 		return err
 	}
 	if err := w.save("checkpoint.txt", []byte(head.Note)); err != nil {
-		return err
-	}
-	if err := w.save("log-keys.txt", []byte(strings.Join(w.Keys.Verifiers, "\n")+"\n")); err != nil {
 		return err
 	}
 	return w.tiles(ctx, head)
