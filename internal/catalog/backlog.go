@@ -29,8 +29,9 @@ type Backlog struct {
 	LocksShort   int64 // archives whose lock in the store ends before their retention
 	CutShort     int64 // days that ended within the last week and were cut short
 
-	// Days that are over, or ended within the last week, by how they compare with their totals.
-	ShortWaiting int64 // fewer recordings, and the tenant was not told yet
+	// Days that are over, or ended or got a total within the last week, by how they compare with
+	// their totals.
+	ShortWaiting int64 // fewer recordings, and the tenant was not told yet, for two days at most
 	Short        int64 // fewer recordings, all others
 	Surplus      int64 // more recordings
 
@@ -83,7 +84,7 @@ func (c *Catalog) Backlog(ctx context.Context) (Backlog, error) {
 			{backlogErasuresSQL, nil, []any{&s.Erasures, db.Time(&s.OldestErasure)}},
 			{backlogLocksSQL, nil, []any{&s.LocksShort}},
 			{backlogCutShortSQL, []any{at - cutShortSpan.Microseconds()}, []any{&s.CutShort}},
-			{backlogTotalsSQL, []any{at, at - cutShortSpan.Microseconds()}, []any{&s.ShortWaiting, &s.Short, &s.Surplus}},
+			{backlogTotalsSQL, []any{at, at - cutShortSpan.Microseconds(), at - maxWaiting.Microseconds(), at - lateTotals.Microseconds()}, []any{&s.ShortWaiting, &s.Short, &s.Surplus}},
 			{`SELECT count(*) FROM faults`, nil, []any{&s.Faults}},
 			{nextDueSQL, nil, []any{&s.Due, db.Time(&s.OldestDue)}},
 			{backlogBuildsSQL, nil, []any{&s.Building, db.Time(&s.OldestBuild)}},
@@ -135,12 +136,28 @@ const backlogErasuresSQL = `SELECT count(*), min(asked_us) FROM erasures e JOIN 
 const backlogCutShortSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id = d.tenant
 	WHERE d.expired_us IS NOT NULL AND ` + cutShortSQL + ` AND d.expired_us > $1 AND t.recordings`
 
-// backlogTotalsSQL compares the end twice, because both databases use the index days_off_totals for
-// one of the conditions at a time. A day that is not over may still get what it is short of.
+// maxWaiting is how long a day waits for its totals before it counts as short, whatever it waits
+// for: longer than any grace. Nobody is told of a day that is never planned, or that cannot be
+// built again.
+const maxWaiting = 48 * time.Hour
+
+// lateTotals is how long after a day's end its totals may come and still count, as a monthly list
+// of calls does.
+const lateTotals = 100 * 24 * time.Hour
+
+// backlogTotalsSQL counts at $1, for ends since $2, with $3 = $1 - maxWaiting and $4 = $1 -
+// lateTotals. It compares the end twice, because both databases use the index days_off_totals for
+// one of the conditions at a time. A day that is not over may still get what it is short of. A day
+// that has ended counts for a while from its end, or from its last total; one that holds nothing
+// does not.
 const backlogTotalsSQL = `SELECT coalesce(sum(waiting), 0), coalesce(sum(short), 0), coalesce(sum(surplus), 0) FROM (
-	SELECT count(*) FILTER (WHERE short_by > 0 AND told_short_us IS NULL) AS waiting, count(*) FILTER (WHERE short_by > 0 AND told_short_us IS NOT NULL) AS short,
-		count(*) FILTER (WHERE surplus > 0) AS surplus FROM days WHERE (short_by > 0 OR surplus > 0) AND expired_us IS NULL AND closes_us <= $1
+	SELECT count(*) FILTER (WHERE short_by > 0 AND NOT overdue) AS waiting, count(*) FILTER (WHERE short_by > 0 AND overdue) AS short, count(*) FILTER (WHERE surplus > 0) AS surplus
+		FROM (SELECT short_by, surplus, told_short_us IS NOT NULL OR closes_us <= $3
+				AND NOT EXISTS (SELECT 1 FROM totals t WHERE t.tenant = d.tenant AND t.day = d.day AND t.set_us > $3) AS overdue
+			FROM days d WHERE (short_by > 0 OR surplus > 0) AND expired_us IS NULL AND closes_us <= $1) open_days
 	UNION ALL SELECT 0, count(*) FILTER (WHERE short_by > 0), count(*) FILTER (WHERE surplus > 0)
-		FROM days WHERE (short_by > 0 OR surplus > 0) AND expired_us > $2 AND planned_us IS NOT NULL) x`
+		FROM days d WHERE (short_by > 0 OR surplus > 0) AND expired_us > $4
+			AND (expired_us > $2 OR EXISTS (SELECT 1 FROM totals t WHERE t.tenant = d.tenant AND t.day = d.day AND t.set_us > $2))
+			AND EXISTS (SELECT 1 FROM hours h WHERE h.tenant = d.tenant AND h.day = d.day AND h.registered > 0)) x`
 
 const backlogBuildsSQL = `SELECT count(*), min(claimed_us) FROM hours WHERE lease_us > 0`

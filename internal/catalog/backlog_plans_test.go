@@ -29,7 +29,7 @@ func TestBacklogPlans(t *testing.T) {
 		"missing":   dbtest.Ask(backlogMissingSQL),
 		"locks":     dbtest.Ask(backlogLocksSQL),
 		"cut short": dbtest.Ask(backlogCutShortSQL, 1735776000000000),
-		"totals":    dbtest.Ask(backlogTotalsSQL, 1735776000000000, 1735776000000000),
+		"totals":    dbtest.Ask(backlogTotalsSQL, 1735776000000000, 1735776000000000, 1735776000000000, 1735776000000000),
 		"builds":    dbtest.Ask(backlogBuildsSQL),
 	}
 	tooMuch := regexp.MustCompile(`(Scan|Scan using \S+) on recordings|(SCAN|SEARCH) recordings|days_end`)

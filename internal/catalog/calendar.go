@@ -43,11 +43,13 @@ type CalendarDay struct {
 }
 
 // Incomplete says whether the day is over, or ended, without being complete. A day that was not
-// planned because its tenant's feature is off is not incomplete.
+// planned because its tenant's feature is off is incomplete only where it is short of its totals.
 func (d CalendarDay) Incomplete(t domain.Tenant, now time.Time) bool {
 	switch {
-	case now.Before(d.Day.End()), !d.Planned && !t.Recordings:
+	case now.Before(d.Day.End()):
 		return false
+	case !d.Planned && !t.Recordings:
+		return d.Short > 0
 	case d.Ended:
 		return d.CutShort || d.Missing > 0 || d.Short > 0
 	}

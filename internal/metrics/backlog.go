@@ -73,12 +73,12 @@ func nightMetrics() []metric[catalog.Backlog] {
 	return []metric[catalog.Backlog]{
 		number("cut_short_nights", "Days, one per tenant, that ended within the last week while hours were pending or failed, or had recordings in no archive.",
 			func(b catalog.Backlog) int64 { return b.CutShort }),
-		{"short_nights", "Days, one per tenant, that have fewer recordings than their totals say and are over or ended within the last week: within CALLVAULT_TOTALS_GRACE or not complete otherwise (waiting), or not (short).",
+		{"short_nights", "Days, one per tenant, that have fewer recordings than their totals say and are over, or ended or got a total within the last week: within CALLVAULT_TOTALS_GRACE or not complete otherwise, for two days at most (waiting), or not (short).",
 			prometheus.GaugeValue, []string{"state"}, func(b catalog.Backlog, set setter) {
 				set(float64(b.ShortWaiting), "waiting")
 				set(float64(b.Short), "short")
 			}},
-		number("surplus_nights", "Days, one per tenant, that have more recordings than their totals say and are over or ended within the last week.",
+		number("surplus_nights", "Days, one per tenant, that have more recordings than their totals say and are over, or ended or got a total within the last week.",
 			func(b catalog.Backlog) int64 { return b.Surplus }),
 	}
 }

@@ -23,6 +23,7 @@ func RunTotals(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"short day":       shortDay,
 		"short when late": shortAfterCompletion,
 		"ends short":      endsShort,
+		"without a plan":  shortWithoutPlan,
 		"removed":         totalRemoved,
 		"ended day":       totalOfEndedDay,
 		"surplus":         surplusDay,

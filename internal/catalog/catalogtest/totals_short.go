@@ -97,3 +97,28 @@ func endsShort(f *fixture) {
 	f.publish(3)
 	incomplete("built", false)
 }
+
+// shortWithoutPlan is a day of a tenant that has no archives: nobody is told of it, and it counts
+// as short all the same.
+func shortWithoutPlan(f *fixture) {
+	_, err := f.c.SetTenant(f.ctx, f.tenant, func(t *domain.Tenant) { t.Recordings, t.RetentionDays = false, 5 }, audit.Origin{})
+	f.must(err)
+	f.add(3)
+	f.takeTotals(f.total(3, 2))
+	f.daysOff("at first", 1, 0, 0)
+	days, err := f.c.TenantDays(f.ctx, f.tenant, f.day, f.day)
+	f.must(err)
+	d := days.Tenants[0].Days[f.day]
+	equal(f, "incomplete", d.Incomplete(days.Tenants[0].Tenant, days.Now), true)
+	f.pass(3 * 24 * time.Hour)
+	f.daysOff("after two days", 0, 1, 0)
+	f.pass(20 * 24 * time.Hour)
+	f.must(PauseDeletions(f.ctx, f.c, 0))
+	_, err = f.c.ExpireDays(f.ctx, 10)
+	f.must(err)
+	f.daysOff("ended", 0, 1, 0)
+	f.pass(8 * 24 * time.Hour)
+	f.daysOff("after a week", 0, 0, 0)
+	f.takeTotals(f.total(domain.WholeDay, 3))
+	f.daysOff("with a total that comes late", 0, 1, 0)
+}
