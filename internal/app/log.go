@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -84,7 +85,7 @@ func (p *Parts) checkLogSecret(ctx context.Context, origin string) error {
 
 // sealer makes what seals the log.
 func (p *Parts) sealer(log *zap.Logger) *evidence.Sealer {
-	return evidence.NewSealer(evidence.Config{Prefix: p.Config.Prefix, Interval: p.Config.HealInterval}, p.Catalog.Merkle(), p.Archives, p.LogKeys, log)
+	return evidence.NewSealer(evidence.Config{Prefix: p.Config.Prefix, Interval: min(p.Config.HealInterval, time.Minute)}, p.Catalog.Merkle(), p.Archives, p.LogKeys, log)
 }
 
 // SealLog seals all that waits for its place in the log, unless another process is about to.
