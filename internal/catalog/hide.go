@@ -162,13 +162,21 @@ const hideHourSQL = `UPDATE hours SET last_error = NULL, counted = -1, token = N
 	state = CASE WHEN state IN ('available', 'failed') THEN 'pending' ELSE state END
 	WHERE tenant = $1 AND day = $2 AND hour = $3`
 
-// hideArchivesSQL hides the served archive and dooms the others. Bytes that were deleted once keep
-// the time of their second deletion.
-const hideArchivesSQL = `UPDATE archives SET cause = 'erasure',
-	state = CASE state WHEN 'published' THEN 'hidden' WHEN 'hidden' THEN 'hidden' WHEN 'deleting' THEN 'deleting' ELSE 'doomed' END,
-	delete_after_us = CASE WHEN state IN ('published', 'hidden') THEN NULL WHEN deletions > 0 OR state = 'deleting' THEN delete_after_us ELSE CAST($4 AS BIGINT) END
+// hideArchivesSQL hides the served archive and dooms the others. One that the patrol found broken is
+// hidden too while its hour has no newer revision, because it may be the only one that has a
+// recording of another conversation. Bytes that were deleted once keep the time of their second
+// deletion.
+const hideArchivesSQL = `UPDATE archives SET
+	cause = CASE WHEN cause = 'broken' AND (state = 'hidden' OR ` + brokenLastSQL + `) THEN 'broken' ELSE 'erasure' END,
+	state = CASE WHEN state IN ('published', 'hidden') OR ` + brokenLastSQL + ` THEN 'hidden' WHEN state = 'deleting' THEN 'deleting' ELSE 'doomed' END,
+	delete_after_us = CASE WHEN state IN ('published', 'hidden') OR ` + brokenLastSQL + ` THEN NULL WHEN deletions > 0 OR state = 'deleting' THEN delete_after_us ELSE CAST($4 AS BIGINT) END
 	WHERE tenant = $1 AND day = $2 AND hour = $3
 	RETURNING object_key, size, manifest_sha256`
+
+// brokenLastSQL is true for a broken archive whose hour waits for its next revision.
+const brokenLastSQL = `(state = 'doomed' AND cause = 'broken' AND deletions = 0
+	AND NOT EXISTS (SELECT 1 FROM archives n WHERE n.tenant = archives.tenant AND n.day = archives.day AND n.hour = archives.hour AND n.state = 'published')
+	AND EXISTS (SELECT 1 FROM hours h WHERE h.tenant = archives.tenant AND h.day = archives.day AND h.hour = archives.hour AND h.state IN ('pending', 'failed')))`
 
 // keysOfHourSQL gives those of n keys that an hour has recordings of.
 func keysOfHourSQL(n int) string {
@@ -269,7 +277,7 @@ func formerArchive(ctx context.Context, tx *db.Tx, key domain.HourKey) (*FormerA
 	list, err := db.Collect(ctx, tx, func(rows *sql.Rows) (a FormerArchive, err error) {
 		err = rows.Scan(&a.ObjectKey, &a.Size, &a.ETag, db.OrZero(&a.VersionID), &a.Broken)
 		return a, err
-	}, `SELECT object_key, size, etag, version_id, state = 'doomed' FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 AND (state = 'hidden' OR state = 'doomed' AND cause = 'broken') ORDER BY state DESC, revision DESC LIMIT 1`,
+	}, `SELECT object_key, size, etag, version_id, coalesce(cause, '') = 'broken' FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 AND (state = 'hidden' OR state = 'doomed' AND cause = 'broken') ORDER BY state DESC, revision DESC LIMIT 1`,
 		key.Tenant, key.Day, key.Hour)
 	if err != nil || len(list) == 0 {
 		return nil, err
