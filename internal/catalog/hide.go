@@ -169,7 +169,7 @@ const hideHourSQL = `UPDATE hours SET last_error = NULL, counted = -1, token = N
 const hideArchivesSQL = `UPDATE archives SET
 	cause = CASE WHEN cause = 'broken' AND (state = 'hidden' OR ` + brokenLastSQL + `) THEN 'broken' ELSE 'erasure' END,
 	state = CASE WHEN state IN ('published', 'hidden') OR ` + brokenLastSQL + ` THEN 'hidden' WHEN state = 'deleting' THEN 'deleting' ELSE 'doomed' END,
-	delete_after_us = CASE WHEN state IN ('published', 'hidden') OR ` + brokenLastSQL + ` THEN NULL WHEN deletions > 0 OR state = 'deleting' THEN delete_after_us ELSE CAST($4 AS BIGINT) END
+	delete_after_us = CASE WHEN state IN ('published', 'hidden') OR ` + brokenLastSQL + ` THEN NULL WHEN deletions > 0 THEN delete_after_us ELSE CAST($4 AS BIGINT) END
 	WHERE tenant = $1 AND day = $2 AND hour = $3
 	RETURNING object_key, size, manifest_sha256`
 
