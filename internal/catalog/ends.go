@@ -3,10 +3,13 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/catalog/holds"
+	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
 )
 
@@ -87,4 +90,20 @@ func (c *Catalog) CountEnds(ctx context.Context, tenant string, days int) (n End
 func (n EndCounts) Text(days int) string {
 	return fmt.Sprintf("a source retention of %d days ends from tomorrow on: %d conversations with %d recordings (%d bytes) and %d messages, once their days have ended; "+
 		"%d more are held. They are deleted with their audio, and nothing brings them back", days, n.Conversations, n.Recordings, n.Bytes, n.Messages, n.Held)
+}
+
+// CountEnded takes recordings that ended out of the counts of their hours and into those of what
+// was there: a total counts them, and a later count of the rows does not. It must come after the
+// transaction's last lock of an object or a row of source data, as raiseWanted must.
+func CountEnded(ctx context.Context, tx *db.Tx, count map[domain.HourKey]int64) error {
+	for _, h := range slices.SortedFunc(maps.Keys(count), domain.HourKey.Compare) {
+		if _, err := lockDay(ctx, tx, h.Tenant, h.Day); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE hours SET registered = registered - $4 WHERE tenant = $1 AND day = $2 AND hour = $3 AND counted = wanted`,
+			h.Tenant, h.Day, h.Hour, count[h]); err != nil {
+			return err
+		}
+	}
+	return CountErased(ctx, tx, count)
 }

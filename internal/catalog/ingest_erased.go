@@ -146,7 +146,7 @@ func (r *registration) takenKeys(ctx context.Context, keys []string) (map[string
 	return taken, err
 }
 
-// CountErased adds to how many recordings of each hour were erased.
+// CountErased adds to how many recordings of each hour were erased or ended.
 func CountErased(ctx context.Context, tx *db.Tx, count map[domain.HourKey]int64) error {
 	hours := slices.SortedFunc(maps.Keys(count), domain.HourKey.Compare)
 	for _, h := range hours {

@@ -76,7 +76,7 @@ func (t Totals) contradiction(day domain.Day) string {
 }
 
 // registeredSQL reads how many recordings the hours of a day have and had, because a total counts
-// recordings that were erased later.
+// recordings that were erased or ended later.
 const registeredSQL = `SELECT hour, registered FROM hours WHERE tenant = $1 AND day = $2
 	UNION ALL SELECT hour, recordings FROM erased_recordings WHERE tenant = $1 AND day = $2`
 

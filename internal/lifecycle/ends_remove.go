@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/catalog/deletions"
 	"github.com/callvault/callvault/internal/db"
+	"github.com/callvault/callvault/internal/domain"
 )
 
 // ActionEnd is the audit log's action of conversations that ended by their tenant's source
@@ -58,7 +60,8 @@ type removal struct {
 	cause  deletions.Cause
 	order  string // the erasure's id; "" for a retention
 	removed
-	sums map[string][]byte // SHA-256 of removed recordings, by key
+	sums  map[string][]byte        // SHA-256 of removed recordings, by key
+	hours map[domain.HourKey]int64 // how many recordings of each hour were removed
 
 	queue []deletions.Deletion // what is to be deleted
 	left  []string             // keys of objects that stay, because callvault did not write them
@@ -68,7 +71,7 @@ type removal struct {
 // remove removes what conversations have, as far as it was looked up: at most e.cfg.Most
 // recordings, and as many messages. What has more is noted as ending.
 func (e *Ends) remove(ctx context.Context, tx *db.Tx, tenant string, ids []string, seen map[string]sight) (removed, error) {
-	r := &removal{tx: tx, tenant: tenant, ids: ids, seen: seen, most: e.cfg.Most, cause: deletions.CauseRetention, sums: map[string][]byte{}}
+	r := &removal{tx: tx, tenant: tenant, ids: ids, seen: seen, most: e.cfg.Most, cause: deletions.CauseRetention, sums: map[string][]byte{}, hours: map[domain.HourKey]int64{}}
 	at, err := clock.Now(ctx, tx)
 	if err != nil {
 		return removed{}, err
@@ -80,6 +83,9 @@ func (e *Ends) remove(ctx context.Context, tx *db.Tx, tenant string, ids []strin
 		return removed{}, err
 	}
 	if err := r.drop(ctx, prefix, at); err != nil {
+		return removed{}, err
+	}
+	if err := catalog.CountEnded(ctx, tx, r.hours); err != nil {
 		return removed{}, err
 	}
 	if d.Unfinished, err = r.noteUnfinished(ctx, at); err != nil {
@@ -146,14 +152,18 @@ func (r *removal) dropRecordings(ctx context.Context) error {
 			gone, err := db.Collect(ctx, r.tx, func(rows *sql.Rows) (key string, err error) {
 				var size int64
 				var sum []byte
-				err = rows.Scan(&key, &size, &sum)
+				hour := domain.HourKey{Tenant: r.tenant, Day: domain.Day(day)}
+				err = rows.Scan(&key, &size, &sum, &hour.Hour)
+				if r.hours != nil {
+					r.hours[hour]++
+				}
 				r.bytes += size
 				if sum != nil {
 					r.sums[key] = sum
 				}
 				return key, err
 			}, `DELETE FROM recordings WHERE tenant = $1 AND day = $2 AND object_key IN (`+db.Parameters(3, len(keys))+`)
-				AND conversation_id IN (`+db.Parameters(3+len(keys), len(r.ids))+`) RETURNING object_key, coalesce(size, 0), sha256`, args...)
+				AND conversation_id IN (`+db.Parameters(3+len(keys), len(r.ids))+`) RETURNING object_key, coalesce(size, 0), sha256, hour`, args...)
 			if err != nil {
 				return err
 			}
