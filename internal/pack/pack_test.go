@@ -204,7 +204,7 @@ func TestUnsealedArchive(t *testing.T) {
 	f := newFixture(t, "sqlite://"+filepath.Join(t.TempDir(), "c.db"))
 	f.register(16)
 	f.archive(14)
-	out := filepath.Join(t.TempDir(), "pack")
+	out := t.TempDir() + "/pack"
 	f.pack(out, true)
 	if r := f.verify(out); !r.OK() || !r.Proven || r.Seals != 0 || r.Unsealed != 1 {
 		t.Errorf("report %+v", r)
