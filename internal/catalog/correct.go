@@ -150,6 +150,11 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 		touched = []domain.HourKey{from, to}
 		left = touched[:1]
 	}
+	if from != to && ended[from.Day] {
+		if err := uncount(ctx, tx, from, 1); err != nil {
+			return out, err
+		}
+	}
 	if from != to {
 		fresh = []domain.HourKey{to}
 	}

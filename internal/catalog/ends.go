@@ -100,8 +100,7 @@ func CountEnded(ctx context.Context, tx *db.Tx, count map[domain.HourKey]int64) 
 		if _, err := lockDay(ctx, tx, h.Tenant, h.Day); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE hours SET registered = registered - $4 WHERE tenant = $1 AND day = $2 AND hour = $3 AND counted = wanted`,
-			h.Tenant, h.Day, h.Hour, count[h]); err != nil {
+		if err := uncount(ctx, tx, h, count[h]); err != nil {
 			return err
 		}
 	}

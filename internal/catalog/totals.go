@@ -138,6 +138,13 @@ const countRegisteredSQL = `UPDATE hours SET counted = wanted,
 	registered = (SELECT count(*) FROM recordings r WHERE r.hour = hours.hour AND r.tenant = hours.tenant AND r.day = hours.day)
 	WHERE tenant = $1 AND day = $2 AND counted <> wanted`
 
+// uncount takes n recordings out of an hour of a locked day of which no other archive is wanted.
+func uncount(ctx context.Context, tx *db.Tx, h domain.HourKey, n int64) error {
+	_, err := tx.ExecContext(ctx, `UPDATE hours SET registered = registered - $4 WHERE tenant = $1 AND day = $2 AND hour = $3 AND counted = wanted`,
+		h.Tenant, h.Day, h.Hour, n)
+	return err
+}
+
 // compareTotals compares a locked day's recordings with its totals, and stores the difference. It
 // must come after every change of either.
 func compareTotals(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (t Totals, err error) {

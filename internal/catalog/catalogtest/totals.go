@@ -24,6 +24,7 @@ func RunTotals(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"short when late": shortAfterCompletion,
 		"ends short":      endsShort,
 		"without a plan":  shortWithoutPlan,
+		"moved away":      movedOutOfEndedDay,
 		"removed":         totalRemoved,
 		"ended day":       totalOfEndedDay,
 		"surplus":         surplusDay,

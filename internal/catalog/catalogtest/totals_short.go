@@ -122,3 +122,19 @@ func shortWithoutPlan(f *fixture) {
 	f.takeTotals(f.total(domain.WholeDay, 3))
 	f.daysOff("with a total that comes late", 0, 1, 0)
 }
+
+// movedOutOfEndedDay is a recording that an operator moves out of a day that has ended. It does not
+// count for the day's totals any more.
+func movedOutOfEndedDay(f *fixture) {
+	rec := f.recording(3, "s1")
+	f.takeRecordings(rec)
+	f.plan()
+	f.publish(3)
+	f.pass(4 * 24 * time.Hour)
+	f.must(PauseDeletions(f.ctx, f.c, 0))
+	_, err := f.c.ExpireDays(f.ctx, 10)
+	f.must(err)
+	f.correct(rec, func(k *catalog.Correction) { k.Timestamp = ptr(f.now()) })
+	f.takeTotals(f.total(3, 1))
+	equal(f, "the day", f.comparison(), "short 1 surplus 0")
+}
