@@ -109,8 +109,9 @@ func countErased(ctx context.Context, tx *db.Tx, r ErasureRequest) (n ErasureCou
 	return n, nil
 }
 
-// refuse refuses an erasure of what is unknown, and of what a hold covers in part. That is also an
-// archive that would go, and that a hold on another conversation protects.
+// refuse refuses an erasure of what is unknown, of what an open order names, and of what a hold
+// covers in part. That is also an archive that would go, and that a hold on another conversation
+// protects.
 func (e *Eraser) refuse(ctx context.Context, tx *db.Tx, r ErasureRequest) error {
 	if _, err := e.catalog.Tenant(ctx, r.Tenant); err != nil {
 		return err
@@ -124,6 +125,9 @@ func (e *Eraser) refuse(ctx context.Context, tx *db.Tx, r ErasureRequest) error 
 		}
 		if len(known) < len(ids) {
 			return e.unknown(ctx, tx, r.Tenant, slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(known, id) }))
+		}
+		if err := refuseOrdered(ctx, tx, in, args); err != nil {
+			return err
 		}
 		var hold string
 		err = tx.QueryRowContext(ctx, `SELECT min(`+holds.ConversationNameSQL("c.tenant", "c.id")+`) FROM conversations c WHERE c.tenant = $1 AND c.id IN `+in, args...).Scan(db.OrZero(&hold))
@@ -144,6 +148,21 @@ func (e *Eraser) refuse(ctx context.Context, tx *db.Tx, r ErasureRequest) error 
 		}
 	}
 	return nil
+}
+
+// refuseOrdered refuses conversations that an open order names: a second one would find nothing, and
+// its proof would say so while the first one's copies are there.
+func refuseOrdered(ctx context.Context, tx *db.Tx, in string, args []any) error {
+	var other, conversation string
+	err := tx.QueryRowContext(ctx, `SELECT e.id, t.conversation_id FROM erasures e JOIN erasure_targets t ON t.erasure = e.id
+		WHERE e.tenant = $1 AND e.proven_us IS NULL AND t.conversation_id IN `+in+` ORDER BY e.id LIMIT 1`, args...).Scan(&other, &conversation)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return domain.Errorf(domain.KindConflict, "the erasure %s names conversation %.100q already, and is carried out; nothing else is erased. Wait for it, or name other conversations", other, conversation)
 }
 
 // unknown is the refusal of conversations that the catalog does not know.
@@ -171,8 +190,8 @@ type erasureDetail struct {
 
 // Ask orders an erasure. When it returns without an error, the order stands in the archives bucket,
 // and nothing stops it any more. It also begins to hide what is erased; a worker does the rest.
-// Errors: KindInvalid, KindNotFound (tenant, conversation), KindConflict (a hold covers a part),
-// KindUnavailable.
+// Errors: KindInvalid, KindNotFound (tenant, conversation), KindConflict (a hold covers a part,
+// or an open order names one), KindUnavailable.
 func (e *Eraser) Ask(ctx context.Context, r ErasureRequest) (Erasure, error) {
 	if err := r.check(); err != nil {
 		return Erasure{}, err

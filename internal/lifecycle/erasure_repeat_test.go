@@ -1,11 +1,17 @@
 package lifecycle_test
 
 import (
+	"context"
+	"strings"
 	"testing"
+	"time"
+
+	"go.uber.org/zap/zaptest"
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/lifecycle"
 	"github.com/callvault/callvault/internal/objstore"
 )
 
@@ -48,5 +54,29 @@ func TestErasureIsRepeatedUnderAHold(t *testing.T) {
 		if n := e.rows("conversations"); n != 0 {
 			e.Errorf("%d conversations are there after the release", n)
 		}
+	})
+}
+
+// A conversation that an open order names is refused in a second one, which tells the first one's
+// id.
+func TestErasureIsOrderedOnce(t *testing.T) {
+	eraseOnBoth(t, func(e *erasing) {
+		e.whole("a")
+		e.whole("b")
+		stopped, stop := context.WithCancel(e.ctx)
+		working := e.eraser
+		e.eraser = lifecycle.NewEraser(e.c, e.bucket, orderThen{e.archives, stop}, keyPrefix, time.Now, zaptest.NewLogger(t))
+		x, err := e.eraser.Ask(stopped, lifecycle.ErasureRequest{Tenant: tenant, Conversations: []string{"a"}, Reason: "r"})
+		e.must(err)
+		e.eraser = working
+		_, err = e.ask("r", "a", "b")
+		if e.wantKind(err, domain.KindConflict); !strings.Contains(err.Error(), x.ID) {
+			e.Errorf("it is refused with %v", err)
+		}
+		if n := e.rows("erasures"); n != 1 {
+			e.Errorf("there are %d orders", n)
+		}
+		_, err = e.ask("r", "b")
+		e.must(err)
 	})
 }
