@@ -38,9 +38,6 @@ func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant, o audit.Ori
 		}
 	}
 	err := c.db.Update(ctx, func(tx *db.Tx) error {
-		if err := refuseRetired(ctx, tx, t.ID); err != nil {
-			return err
-		}
 		if err := c.checkFirstPrefix(ctx, tx, t.ID, t.KeyPrefix); err != nil {
 			return err
 		}
@@ -59,6 +56,9 @@ func (c *Catalog) CreateTenant(ctx context.Context, t domain.Tenant, o audit.Ori
 		}
 		if !ok {
 			return domain.Errorf(domain.KindConflict, "tenant %s exists already; change it with: callvault tenant set %s", t.ID, t.ID)
+		}
+		if err := refuseRetired(ctx, tx, t.ID); err != nil { // the INSERT has waited for a deletion of the tenant
+			return err
 		}
 		return o.Append(ctx, tx, at, t.ID, ActionCreate, tenantDetail{Settings: settings(t), Origin: o})
 	})
