@@ -39,7 +39,7 @@ type Deletion struct {
 }
 
 // Queue puts objects into the outbox, in the transaction that removes their rows. They are due at
-// once.
+// once. One that is there already stays as it is.
 func Queue(ctx context.Context, tx *db.Tx, list []Deletion, at int64) error {
 	for chunk := range slices.Chunk(list, 500) {
 		var args []any
@@ -51,7 +51,7 @@ func Queue(ctx context.Context, tx *db.Tx, list []Deletion, at int64) error {
 			args = append(args, d.Key, d.Tenant, d.ETag, d.VersionID, d.Size, sum, string(d.Cause), db.OrNull(d.Subject), at, at)
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO deletions (key, tenant, etag, version_id, size, sha256, cause, subject, queued_us, due_us) VALUES `+
-			db.ParameterRows(len(chunk), 10), args...); err != nil {
+			db.ParameterRows(len(chunk), 10)+` ON CONFLICT (key) DO NOTHING`, args...); err != nil {
 			return err
 		}
 	}
