@@ -90,7 +90,9 @@ func (d *Deleter) Sweep(ctx context.Context) (r DeleterReport, err error) {
 	var mu sync.Mutex
 	gone, changed := map[string]deletions.Deletion{}, map[string]deletions.Deletion{}
 	failed := map[string]error{}
-	first := forEach(ctx, d.cfg.Parallel, claimed, func(ctx context.Context, x deletions.Deletion) error {
+	pass, end := context.WithTimeout(ctx, deletions.Lease-2*time.Minute) // after the lease others may name the keys
+	defer end()
+	first := forEach(pass, d.cfg.Parallel, claimed, func(ctx context.Context, x deletions.Deletion) error {
 		err := d.remove(ctx, x)
 		if ctx.Err() != nil && err != nil { // another one has ended the pass
 			return err
