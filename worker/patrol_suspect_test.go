@@ -162,3 +162,33 @@ func TestPatrolOff(t *testing.T) {
 		f.expect("running", rounds[0].Running, false)
 	})
 }
+
+// A recording that was left out because its bytes were wrong is archived when they are right again.
+func TestPatrolMends(t *testing.T) {
+	onBothCatalogs(t, func(f *fixture) {
+		f.add(hour(1), 100)
+		key := f.add(hour(1), 100)
+		p := f.patrol(patrol.Config{Every: time.Hour, Recheck: time.Minute}, &readBucket{Bucket: f.store.Recordings()})
+		f.expect("a whole round, which learns sums", f.step(p, catalog.PatrolRecordings), true)
+		wrong := audio(2, 100)
+		wrong[50] ^= 1
+		_, err := f.store.Recordings().Put(f.ctx, key, wrong, objstore.PutOptions{})
+		f.must(err)
+		f.plan()
+		f.dispatched(hour(1))
+		f.must(f.builder(config()).BuildHour(f.ctx, task(1)))
+		f.expect("missing", f.view(1).Archive.MissingCount, 1)
+		f.nextRound(1)
+		f.expect("the next round", f.step(p, catalog.PatrolRecordings), true)
+		f.expect("faults", len(f.faults()), 1)
+		_, err = f.store.Recordings().Put(f.ctx, key, audio(2, 100), objstore.PutOptions{})
+		f.must(err)
+		f.at(night().Add(70 * time.Minute))
+		f.must(second(p.Step(f.ctx, catalog.PatrolFaults)))
+		f.expect("faults", len(f.faults()), 0)
+		f.at(night().Add(12 * time.Hour))
+		f.expect("the hour is due", f.waits(hour(1)), true)
+		f.must(f.builder(config()).BuildHour(f.ctx, task(1)))
+		f.expect("missing", f.view(1).Archive.MissingCount, 0)
+	})
+}

@@ -92,7 +92,8 @@ func auditFault(ctx context.Context, tx *db.Tx, at int64, action string, f Fault
 	return d.Origin.Append(ctx, tx, at, f.Tenant, action, d)
 }
 
-// EndFault ends a known fault, because the bytes are right again.
+// EndFault ends a known fault, because the bytes are right again. The hour of a recording that was
+// built without it is due.
 func (c *Catalog) EndFault(ctx context.Context, f Fault) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
 		ended, err := db.Affected(tx.ExecContext(ctx, `DELETE FROM faults WHERE kind = $1 AND tenant = $2 AND object_key = $3`, f.Kind, f.Tenant, f.ObjectKey))
@@ -104,7 +105,15 @@ func (c *Catalog) EndFault(ctx context.Context, f Fault) error {
 			return err
 		}
 		f.Reason = ""
-		return auditFault(ctx, tx, at, ActionPatrolMended, f, faultDetail{})
+		if err := auditFault(ctx, tx, at, ActionPatrolMended, f, faultDetail{}); err != nil || f.Kind != FaultOfRecording {
+			return err
+		}
+		missing, err := builtWithout(ctx, tx, f.Tenant, f.Day, f.ObjectKey)
+		if err != nil || !missing {
+			return err
+		}
+		_, err = c.raiseWanted(ctx, tx, nil, []domain.HourKey{{Tenant: f.Tenant, Day: f.Day, Hour: f.Hour}}, nil)
+		return err
 	})
 }
 
