@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"slices"
 
 	"go.uber.org/zap"
 
@@ -280,53 +279,4 @@ func scanHours(tenant string) func(rows *sql.Rows) (domain.HourKey, error) {
 		err := rows.Scan(&k.Day, &k.Hour)
 		return k, err
 	}
-}
-
-// awaitRebuilt waits while an archive of the erasure is needed for a rebuild, or is the only one
-// that has what a hold covers. Then it deletes objects of its hours that the catalog knows nothing
-// of.
-func (e *Eraser) awaitRebuilt(ctx context.Context, x Erasure) (next string, err error) {
-	var needed int
-	var hold string
-	err = e.db.QueryRowContext(ctx, `SELECT count(*), min(`+catalog.HidingHoldSQL()+`) FROM erasure_objects o JOIN archives ON archives.object_key = o.key
-		WHERE o.erasure = $1 AND o.archive AND archives.state = 'hidden'`, x.ID).Scan(&needed, db.OrZero(&hold))
-	if err == nil && hold != x.WaitsForHold {
-		_, err = e.db.ExecContext(ctx, `UPDATE erasures SET blocked = $2 WHERE id = $1`, x.ID, db.OrNull(hold))
-	}
-	if err != nil || needed > 0 {
-		return "", err
-	}
-	return ErasureDeleting, e.eraseStrays(ctx, x)
-}
-
-// eraseStrays deletes objects under the keys of the erasure's hours that have no row. A catalog
-// that was restored from a backup lacks the rows of what was published since. The rows are read
-// after the listing, because each archive has a row before its first byte.
-func (e *Eraser) eraseStrays(ctx context.Context, x Erasure) error {
-	hours, err := e.hours(ctx, x)
-	if err != nil {
-		return err
-	}
-	for _, h := range hours {
-		keys, err := e.archives.Keys(ctx, h.ArchiveFolder(e.prefix))
-		if err != nil {
-			return err
-		}
-		for some := range slices.Chunk(keys, idChunk) {
-			known, err := db.Collect(ctx, e.db, db.Value[string], `SELECT object_key FROM archives WHERE object_key IN (`+db.Parameters(1, len(some))+`)`, db.Texts(some)...)
-			if err != nil {
-				return err
-			}
-			for _, key := range some {
-				if slices.Contains(known, key) {
-					continue
-				}
-				err := e.db.Update(ctx, func(tx *db.Tx) error { return insertErased(ctx, tx, x.ID, true, key, nil, nil, nil) })
-				if err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
 }

@@ -192,6 +192,9 @@ func TestErasureAfterARestore(t *testing.T) {
 		if there, err := e.archives.Exists(e.ctx, stray); err != nil || there {
 			e.Errorf("the archive without a row is there: %v, %v", there, err)
 		}
+		if d := e.lastDetail(catalog.ActionArchiveDelete); d["objectKey"] != stray || d["cause"] != "erasure" || d["hour"] != "01" {
+			e.Errorf("the audit log tells %v of it", d)
+		}
 	})
 }
 
