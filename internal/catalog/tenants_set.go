@@ -145,12 +145,15 @@ func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change fu
 }
 
 // endsFrom gives when conversations end by the tenant's source retention. One that is shorter than
-// before begins a day later, so that it can be undone.
+// before begins a day later, so that it can be undone. So does one with a new key prefix, because
+// objects under it end that callvault did not write.
 func endsFrom(ctx context.Context, tx *db.Tx, before, after domain.Tenant, ends *EndCounts) (time.Time, error) {
-	if !domain.Shortens(before.SourceRetentionDays, after.SourceRetentionDays) {
+	shorter := domain.Shortens(before.SourceRetentionDays, after.SourceRetentionDays)
+	prefix := after.SourceRetentionDays > 0 && after.KeyPrefix != "" && after.KeyPrefix != before.KeyPrefix
+	if !shorter && !prefix {
 		return before.EndsFrom, nil
 	}
-	if ends == nil {
+	if shorter && ends == nil {
 		return time.Time{}, domain.Errorf(domain.KindConflict, "a source retention of %d days ends conversations with their audio; what it ends must be shown and confirmed", after.SourceRetentionDays)
 	}
 	at, err := clock.Now(ctx, tx)

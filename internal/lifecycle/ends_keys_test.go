@@ -54,6 +54,27 @@ func TestEndsDeleteUnderPrefix(t *testing.T) {
 	})
 }
 
+// TestEndsWaitAfterAPrefix: a new key prefix lets objects end that callvault did not write. Nothing
+// ends within a day of it.
+func TestEndsWaitAfterAPrefix(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		rec := f.recording("c-1")
+		f.must(f.take(catalog.Batch{Conversations: lines(conversation("c-1")), Recordings: lines(rec)}))
+		f.platformPut(rec.ObjectKey, "of the platform")
+		f.at(ended())
+		f.endDay()
+		_, err := f.c.SetTenant(f.ctx, tenant, func(t *domain.Tenant) { t.KeyPrefix = "calls/" }, audit.Origin{})
+		f.must(err)
+		for waited, want := range []int{0, 1} {
+			f.at(ended().Add(time.Duration(waited) * 25 * time.Hour))
+			f.restart()
+			if r := f.sweep(); r.Conversations != want {
+				f.Errorf("after %d days %+v have ended", waited, r)
+			}
+		}
+	})
+}
+
 // TestEndsSharedObjects: an object goes when the last of those that name it ends, and a
 // conversation's former recording goes with it.
 func TestEndsSharedObjects(t *testing.T) {
