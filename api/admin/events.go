@@ -59,6 +59,8 @@ func describe(e audit.Entry) (what, detail string) {
 			joinText(valueText(fields["name"]), labelled("over ", fields["scope"]), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
 	case lifecycle.ActionErasureAsk, lifecycle.ActionErasureRepeat, lifecycle.ActionErasureHide, lifecycle.ActionErasureProven, lifecycle.ActionErasureGone:
 		return strings.ReplaceAll(e.Action, ".", " "), joinText(valueText(fields["erasure"]), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
+	case catalog.ActionArchiveKeep:
+		return "archive kept after all", joinText(labelled("hour ", fields["hour"]), labelled("revision ", fields["revision"]))
 	case catalog.ActionArchiveDelete:
 		return "archive deleted", joinText(labelled("hour ", fields["hour"]), labelled("revision ", fields["revision"]), labelled("because of ", fields["cause"]))
 	case actionArchiveRead:

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 
 	"github.com/callvault/callvault/internal/catalog/audit"
+	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/catalog/holds"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -72,6 +73,13 @@ func (c *Catalog) CreateHold(ctx context.Context, o holds.Order, by audit.Origin
 				return err
 			}
 			r.Spared += n
+		}
+		at, err := clock.Now(ctx, tx)
+		if err == nil {
+			err = tellKept(ctx, tx, o.Tenant, at)
+		}
+		if err != nil {
+			return err
 		}
 		r.Unknown = append([]string{}, r.Unknown...) // [] in JSON, and not null
 		return r.readGoing(ctx, tx)

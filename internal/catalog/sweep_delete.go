@@ -52,8 +52,11 @@ func doomedSQL() string {
 		ORDER BY delete_after_us LIMIT $1`
 }
 
-// ActionArchiveDelete is the audit log's action of an archive whose bytes go.
-const ActionArchiveDelete = "archive.delete"
+// The audit log's actions of archives.
+const (
+	ActionArchiveDelete = "archive.delete" // its bytes go
+	ActionArchiveKeep   = "archive.keep"   // they stay after all, because the store did not delete them before a hold came
+)
 
 // actorWorker is the actor of what no caller asked for.
 const actorWorker = "worker"
@@ -64,7 +67,7 @@ type archiveDetail struct {
 	Revision       int64      `json:"revision"`
 	ObjectKey      string     `json:"objectKey"`
 	ManifestSHA256 string     `json:"manifestSha256,omitempty"`
-	Cause          string     `json:"cause"` // retention, superseded, unfinished, gone or erasure
+	Cause          string     `json:"cause,omitempty"` // retention, superseded, unfinished, gone, broken or erasure; "" where it is kept
 }
 
 // startDeletionSQL asks the holds again: a program before them may have doomed the archive, or one
@@ -90,11 +93,36 @@ func (c *Catalog) StartDeletion(ctx context.Context, d DoomedArchive) (bool, err
 		if errors.Is(err, sql.ErrNoRows) {
 			return false, nil
 		}
-		if err != nil || !started || deletions > 0 { // a program before this one has deleted the bytes once
+		if err != nil || deletions > 0 { // a program before this one has deleted the bytes once
 			return started, err
+		}
+		if !started {
+			return false, tellKept(ctx, tx, d.Tenant, at)
+		}
+		// The store may have refused the deletion after the first line, because of a lock.
+		told, err := db.Affected(tx.ExecContext(ctx, `UPDATE archives SET deletion_told = TRUE WHERE object_key = $1 AND NOT deletion_told`, d.ObjectKey))
+		if err != nil || !told {
+			return true, err
 		}
 		return true, audit.Origin{Actor: actorWorker}.Append(ctx, tx, at, d.Tenant, ActionArchiveDelete, line)
 	})
+}
+
+// tellKept writes into the audit log which archives stay of which it says that their bytes go.
+func tellKept(ctx context.Context, tx *db.Tx, tenant string, at int64) error {
+	kept, err := db.Collect(ctx, tx, func(rows *sql.Rows) (line archiveDetail, err error) {
+		var hour int
+		err = rows.Scan(&line.Day, &hour, &line.Revision, &line.ObjectKey, &line.ManifestSHA256)
+		line.Hour = domain.HourKey{Hour: hour}.HH()
+		return line, err
+	}, `UPDATE archives SET deletion_told = FALSE WHERE tenant = $1 AND deletion_told AND state IN ('superseded', 'retained')
+		RETURNING day, hour, revision, object_key, manifest_sha256`, tenant)
+	for _, line := range kept {
+		if err == nil {
+			err = audit.Origin{Actor: actorWorker}.Append(ctx, tx, at, tenant, ActionArchiveKeep, line)
+		}
+	}
+	return err
 }
 
 // Deleted reports that the bytes of a deleting archive were deleted, or that an unfinished one has

@@ -22,6 +22,7 @@ func RunHolds(t *testing.T, open func(t *testing.T) *catalog.Catalog) {
 		"days end under it":   holdRetains,
 		"former revisions":    holdFormerRevisions,
 		"doomed are spared":   holdSpares,
+		"locked deletions":    lockedDeletions,
 		"release and reopen":  holdReopened,
 		"corrections":         holdCorrections,
 		"unfinished objects":  holdUnfinished,

@@ -2,6 +2,7 @@ package catalogtest
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
@@ -180,4 +181,34 @@ func holdUnfinished(f *fixture) {
 	f.release("h")
 	f.pass(25 * time.Hour)
 	equal(f, "keep after the release", f.doomed()[claim.ObjectKey()].KeepObject, false)
+}
+
+// lockedDeletions are refused by the store. The audit log says once that the bytes go, and that
+// they stay after all when a hold comes before they went.
+func lockedDeletions(f *fixture) {
+	f.add(1)
+	f.plan()
+	former := f.publish(1)
+	f.force(1)
+	f.publish(1)
+	f.pass(3 * time.Hour)
+	f.sweep(1)
+	for range 3 {
+		started, err := f.c.StartDeletion(f.ctx, f.doomed()[former.ObjectKey()])
+		f.must(err)
+		equal(f, "started", started, true)
+		f.must(f.c.StillLocked(f.ctx, former.ObjectKey(), f.now().Add(time.Minute)))
+		f.pass(2 * time.Hour)
+	}
+	equal(f, "lines", strings.Count(f.actions(20), catalog.ActionArchiveDelete), 1)
+	f.lacksNow()
+	equal(f, "spared", f.hold("h", overAll).Spared, 1)
+	equal(f, "lines of what stays", strings.Count(f.actions(20), catalog.ActionArchiveKeep), 1)
+}
+
+// lacksNow makes the served archives lack a recording, so that a hold keeps the former ones too.
+func (f *fixture) lacksNow() {
+	f.Helper()
+	_, err := f.c.DB().ExecContext(f.ctx, `UPDATE archives SET missing_count = 1, missing = '[{"objectKey":"x","reason":"not_found"}]' WHERE state = 'published'`)
+	f.must(err)
 }
