@@ -13,12 +13,11 @@ import (
 // orCorrectTotal says what to do where the line of a total is right and what is known is not.
 const orCorrectTotal = "; if this line is right, an operator corrects what stands (callvault total correct)"
 
-// totals stores the totals of a batch. It locks the days of its totals and of all changed
-// recordings, in order, because raiseWanted locks the latter afterwards.
+// totals stores the totals of a batch. It locks the days of its totals, of erased and of
+// all changed recordings, in order, because raiseWanted locks the latter afterwards.
 func (r *registration) totals(ctx context.Context, lines []Line[domain.Total]) error {
-	var err error
-	if r.counted, err = r.withTotals(ctx); err != nil || len(lines)+len(r.counted) == 0 {
-		return err
+	if len(lines)+len(r.counted) == 0 {
+		return nil
 	}
 	days := slices.Clone(r.counted)
 	for _, l := range lines {
@@ -32,6 +31,11 @@ func (r *registration) totals(ctx context.Context, lines []Line[domain.Total]) e
 		if _, err := lockDay(ctx, r.tx, r.tenant, day); err != nil {
 			return err
 		}
+	}
+	// Under the locks, because the first total of a day may come at the same time.
+	var err error
+	if r.counted, err = r.withTotals(ctx); err != nil {
+		return err
 	}
 	for _, l := range lines {
 		isNew, err := r.total(ctx, l)
