@@ -65,7 +65,7 @@ func TestErasureWaitsForLines(t *testing.T) {
 	close(release)
 	work.Wait()
 	e.must(e.eraser.Step(e.ctx))
-	if rows := e.rowsOf("gone"); rows != "" {
-		t.Errorf("after the erasure there is\n%s", rows)
+	if rows := e.rowsOf("gone"); rows != "" || e.rows("recordings") != 0 {
+		t.Errorf("after the erasure there are %d recordings and\n%s", e.rows("recordings"), rows)
 	}
 }
