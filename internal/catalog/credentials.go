@@ -177,8 +177,12 @@ func (c *Catalog) changeCredential(ctx context.Context, kind CredentialKind, act
 	})
 }
 
-// refuseClosed refuses a tenant that does not exist or is closed.
+// refuseClosed refuses a tenant that does not exist or is closed. It waits for a transaction that
+// closes the tenant, and such a one waits for it.
 func refuseClosed(ctx context.Context, tx *db.Tx, tenant string) error {
+	if _, err := requireTenant(ctx, tx, tenant); domain.KindOf(err) != domain.KindNotFound && err != nil {
+		return err
+	}
 	t, err := scanTenant(tx.QueryRowContext(ctx, tenantSQL(), tenant))
 	if err != nil {
 		return unknownTenant(err, tenant)
