@@ -41,9 +41,12 @@ func (t *turn) readRecordings(ctx context.Context) (end bool, err error) {
 			break
 		}
 	}
+	// What was read stays read, also when this worker is stopping.
+	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
 	for k, sums := range learnt {
 		for some := range slices.Chunk(sums, catalog.MaxSums) {
-			err = errors.Join(err, t.catalog.LearnSums(context.WithoutCancel(ctx), k.Tenant, k.Day, domain.SumPatrol, some))
+			err = errors.Join(err, t.catalog.LearnSums(saving, k.Tenant, k.Day, domain.SumPatrol, some))
 		}
 	}
 	return err == nil && !stopped && len(list) < t.cfg.Batch, err
