@@ -127,22 +127,30 @@ func TestSweepOfOtherSize(t *testing.T) {
 
 // An archive that only a hold keeps and that breaks is a fault, until it is right again.
 func TestPatrolOfRetainedArchive(t *testing.T) {
-	onBothCatalogs(t, func(f *fixture) {
-		key := f.built()
-		_, err := f.catalog.DB().ExecContext(f.ctx, `UPDATE hours SET state = 'expired', archive = NULL WHERE archive = $1`, key)
-		f.must(err)
-		_, err = f.catalog.DB().ExecContext(f.ctx, `UPDATE archives SET state = 'retained' WHERE object_key = $1`, key)
-		f.must(err)
-		f.overwrite(key, flipped)
-		p := f.patrol(patrol.Config{Every: time.Hour}, &readBucket{Bucket: f.store.Recordings()})
-		f.expect("a whole round", f.step(p, catalog.PatrolArchives), true)
-		f.expect("faults", f.faults(), []string{"checksum_mismatch " + key})
-		f.expect("lines", f.patrolLines(), []string{catalog.ActionPatrolFault})
-		f.overwrite(key, flipped)
-		f.nextRound(1)
-		f.expect("the next round", f.step(p, catalog.PatrolArchives), true)
-		f.expect("faults", len(f.faults()), 0)
-	})
+	onBothCatalogs(t, func(f *fixture) { f.heldBreaks("retained") })
+}
+
+// The same of a former revision of a day that has not ended.
+func TestPatrolOfHeldRevision(t *testing.T) {
+	onBothCatalogs(t, func(f *fixture) { f.heldBreaks("superseded") })
+}
+
+func (f *fixture) heldBreaks(state string) {
+	f.Helper()
+	key := f.built()
+	_, err := f.catalog.DB().ExecContext(f.ctx, `UPDATE hours SET state = 'expired', archive = NULL WHERE archive = $1`, key)
+	f.must(err)
+	_, err = f.catalog.DB().ExecContext(f.ctx, `UPDATE archives SET state = $2, delete_after_us = NULL WHERE object_key = $1`, key, state)
+	f.must(err)
+	f.overwrite(key, flipped)
+	p := f.patrol(patrol.Config{Every: time.Hour}, &readBucket{Bucket: f.store.Recordings()})
+	f.expect("a whole round", f.step(p, catalog.PatrolArchives), true)
+	f.expect("faults", f.faults(), []string{"checksum_mismatch " + key})
+	f.expect("lines", f.patrolLines(), []string{catalog.ActionPatrolFault})
+	f.overwrite(key, flipped)
+	f.nextRound(1)
+	f.expect("the next round", f.step(p, catalog.PatrolArchives), true)
+	f.expect("faults", len(f.faults()), 0)
 }
 
 // A patrol that is switched off leaves no round that is late, and faults end all the same.

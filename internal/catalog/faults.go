@@ -126,7 +126,7 @@ const faultyRecordingsSQL = `SELECT ` + patrolRecordingColumns + `, TRUE FROM fa
 func (c *Catalog) FaultyRecordings(ctx context.Context, age time.Duration, limit int) ([]PatrolRecording, error) {
 	_, err := c.db.ExecContext(ctx, `DELETE FROM faults WHERE
 		kind = 'recording' AND NOT EXISTS (SELECT 1 FROM objects o JOIN recordings r ON r.tenant = o.tenant AND r.day = o.day AND r.object_key = o.key WHERE o.key = faults.object_key)
-		OR kind = 'archive' AND NOT EXISTS (SELECT 1 FROM archives a WHERE a.object_key = faults.object_key AND a.state IN ('published', 'retained'))`)
+		OR kind = 'archive' AND NOT EXISTS (SELECT 1 FROM archives a WHERE a.object_key = faults.object_key AND `+patrolledSQL+`)`)
 	if err != nil {
 		return nil, err
 	}
@@ -164,8 +164,8 @@ func scanFault(rows *sql.Rows) (f Fault, err error) {
 // BrokenArchive reports that the bytes of an archive are gone, or are not those that were
 // published. An hour that serves it serves nothing any more and is due, as after [Catalog.Gone].
 // Broken bytes stay until the day's end, but nobody is given them: a recording in them may be gone
-// elsewhere, and the next build looks there. etag is the ETag of the broken bytes. An archive that
-// is only retained is stored as a fault. rebuilt says that an hour is due.
+// elsewhere, and the next build looks there. etag is the ETag of the broken bytes. One that only a
+// hold keeps is stored as a fault. rebuilt says that an hour is due.
 func (c *Catalog) BrokenArchive(ctx context.Context, a PatrolArchive, reason, etag string) (rebuilt bool, err error) {
 	f := Fault{Kind: FaultOfArchive, Tenant: a.Tenant, Day: a.Day, Hour: a.Hour, ObjectKey: a.ObjectKey, Reason: reason}
 	err = c.db.Update(ctx, func(tx *db.Tx) error {
@@ -180,8 +180,8 @@ func (c *Catalog) BrokenArchive(ctx context.Context, a PatrolArchive, reason, et
 			}
 		}
 		if !rebuilt {
-			var retained bool
-			if err := tx.QueryRowContext(ctx, `SELECT count(*) > 0 FROM archives WHERE object_key = $1 AND state = 'retained'`, a.ObjectKey).Scan(&retained); err != nil || !retained {
+			var held bool
+			if err := tx.QueryRowContext(ctx, `SELECT count(*) > 0 FROM archives a WHERE a.object_key = $1 AND `+heldArchiveSQL, a.ObjectKey).Scan(&held); err != nil || !held {
 				return err // it was replaced, or its day has ended meanwhile
 			}
 			_, err := saveFault(ctx, tx, f, faultDetail{})

@@ -49,7 +49,7 @@ type PatrolRound struct {
 // The sizes of what a round reads. Each reads a whole table, once in each round.
 const (
 	expectedRecordingsSQL = `SELECT coalesce(sum(size), 0) FROM recordings`
-	expectedArchivesSQL   = `SELECT coalesce(sum(size), 0) FROM archives WHERE state IN ('published', 'retained')`
+	expectedArchivesSQL   = `SELECT coalesce(sum(size), 0) FROM archives a WHERE ` + patrolledSQL
 )
 
 const patrolColumns = `kind, running, started_us, due_us, ended_us, expected, objects, bytes`

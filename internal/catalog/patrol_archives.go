@@ -16,19 +16,25 @@ type PatrolArchive struct {
 	Suspect        bool // as [Catalog.SuspectArchive] stored it
 }
 
+// heldArchiveSQL is true for archives a that are not served and stay because of a hold.
+const heldArchiveSQL = `(a.state = 'retained' OR a.state = 'superseded' AND a.delete_after_us IS NULL)`
+
+// patrolledSQL is true for archives a that the patrol reads.
+const patrolledSQL = `(a.state = 'published' OR ` + heldArchiveSQL + `)`
+
 const patrolArchiveColumns = `SELECT a.tenant, a.day, a.hour, a.object_key, a.size, a.version_id, a.manifest_sha256, a.suspect,
 		EXISTS (SELECT 1 FROM faults f WHERE f.kind = 'archive' AND f.tenant = a.tenant AND f.object_key = a.object_key)`
 
-const patrolArchivesSQL = patrolArchiveColumns + ` FROM archives a WHERE a.object_key > $1 AND a.state IN ('published', 'retained') ORDER BY a.object_key LIMIT $2`
+const patrolArchivesSQL = patrolArchiveColumns + ` FROM archives a WHERE a.object_key > $1 AND ` + patrolledSQL + ` ORDER BY a.object_key LIMIT $2`
 
-// PatrolledArchives lists published and retained archives after an object key, at most limit.
+// PatrolledArchives lists published archives and those that a hold keeps, after an object key, at most limit.
 func (c *Catalog) PatrolledArchives(ctx context.Context, after string, limit int) ([]PatrolArchive, error) {
 	return db.Collect(ctx, c.db, scanPatrolArchive, patrolArchivesSQL, after, limit)
 }
 
-const suspectArchivesSQL = patrolArchiveColumns + ` FROM archives a WHERE a.suspect AND a.state IN ('published', 'retained')
+const suspectArchivesSQL = patrolArchiveColumns + ` FROM archives a WHERE a.suspect AND ` + patrolledSQL + `
 	UNION ALL ` + patrolArchiveColumns + ` FROM faults k JOIN archives a ON a.object_key = k.object_key
-		WHERE k.kind = 'archive' AND k.checked_us <= (SELECT now_us FROM catalog_clock) - CAST($1 AS BIGINT) AND a.state = 'retained' AND NOT a.suspect
+		WHERE k.kind = 'archive' AND k.checked_us <= (SELECT now_us FROM catalog_clock) - CAST($1 AS BIGINT) AND ` + heldArchiveSQL + ` AND NOT a.suspect
 	LIMIT $2`
 
 // SuspectArchives lists archives that are suspect, and those with a known fault that were last

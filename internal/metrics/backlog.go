@@ -85,7 +85,7 @@ func nightMetrics() []metric[catalog.Backlog] {
 
 func patrolMetrics() []metric[catalog.Backlog] {
 	return []metric[catalog.Backlog]{
-		number("faults", "Recordings and retained archives that the patrol found gone, changed or unreadable in the object store.", func(b catalog.Backlog) int64 { return b.Faults }),
+		number("faults", "Recordings, and archives that only a hold keeps, that the patrol found gone, changed or unreadable in the object store.", func(b catalog.Backlog) int64 { return b.Faults }),
 		{"patrol_last_round_timestamp_seconds", "When the patrol had last read all recordings or archives; 0 before.", prometheus.GaugeValue, []string{"kind"}, func(b catalog.Backlog, set setter) {
 			for _, r := range b.Patrols {
 				ended := 0.0
