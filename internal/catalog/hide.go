@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"slices"
 
 	"github.com/callvault/callvault/internal/catalog/holds"
@@ -224,6 +225,9 @@ func (c *Catalog) DoomHidden(ctx context.Context, limit int) (int, error) {
 		domain.HourKey
 		objectKey string
 	}
+	if err := c.alignMissing(ctx); err != nil {
+		return 0, err
+	}
 	rows, err := db.Collect(ctx, c.db, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(&r.Tenant, &r.Day, &r.Hour, &r.objectKey)
 		return r, err
@@ -247,6 +251,43 @@ func (c *Catalog) DoomHidden(ctx context.Context, limit int) (int, error) {
 		return done, err
 	})
 	return len(doomed), err
+}
+
+const hiddenLackingSQL = `SELECT a.object_key, a.missing, n.missing FROM archives a JOIN archives n ON n.tenant = a.tenant AND n.day = a.day AND n.hour = a.hour
+		AND n.revision > a.revision AND n.state = 'published' AND n.missing_count > 0 AND n.missing <> a.missing
+	WHERE a.state = 'hidden' AND a.object_key IN (SELECT o.key FROM erasures e JOIN erasure_objects o ON o.erasure = e.id AND o.archive WHERE e.proven_us IS NULL)`
+
+// alignMissing gives hidden archives the list of what their hour's newer revision lacks, if that one
+// lacks nothing that they have. The lists may differ in reasons.
+func (c *Catalog) alignMissing(ctx context.Context) error {
+	same := map[string]string{} // the newer list by object key
+	err := db.Each(ctx, c.db, func(rows *sql.Rows) error {
+		var key, text, newer string
+		if err := rows.Scan(&key, &text, &newer); err != nil {
+			return err
+		}
+		var before, after []MissingFile
+		if err := errors.Join(json.Unmarshal([]byte(text), &before), json.Unmarshal([]byte(newer), &after)); err != nil {
+			return err
+		}
+		lacked := map[string]bool{}
+		for _, f := range before {
+			lacked[f.ObjectKey] = true
+		}
+		if !slices.ContainsFunc(after, func(f MissingFile) bool { return !lacked[f.ObjectKey] }) {
+			same[key] = newer
+		}
+		return nil
+	}, hiddenLackingSQL)
+	if err != nil {
+		return err
+	}
+	for key, newer := range same {
+		if _, err := c.db.ExecContext(ctx, `UPDATE archives SET missing = $2 WHERE object_key = $1 AND state = 'hidden'`, key, newer); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // neededSQL is true for hidden archives that must stay. Their hour waits for a build, or a hold

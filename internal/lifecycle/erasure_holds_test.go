@@ -90,6 +90,25 @@ func TestErasureTakesOverAHeldNeighbour(t *testing.T) {
 	}
 }
 
+// A hidden archive and the next revision lack the same recording for different reasons. The hidden
+// one does not wait for the release of a hold on a neighbour.
+func TestErasureBesideAMissingNeighbour(t *testing.T) {
+	f := newArchived(t)
+	e := f.erasing()
+	f.hold("matter-7", holdNeighbour)
+	x, err := e.ask("r", "c-other")
+	e.must(err)
+	absent := f.recording("c-absent")
+	f.must(f.take(catalog.Batch{Recordings: lines(absent)}))
+	_, err = f.c.DB().ExecContext(f.ctx, `UPDATE archives SET missing_count = 1, missing = $1 WHERE state = 'hidden'`,
+		`[{"objectKey":"`+absent.ObjectKey+`","messageId":1,"reason":"size_changed"}]`)
+	e.must(err)
+	e.finish(x.ID)
+	if f.archivesWith("audio of c-held") != 1 || f.archivesWith("audio of c-other") != 0 {
+		t.Error("the archives have not the held recording alone")
+	}
+}
+
 // A recording that moved to another hour stands in the former revision of its first one. A hold on
 // a neighbour there does not protect that revision, because the newer one has the neighbour.
 func TestErasureOfAMovedRecording(t *testing.T) {
