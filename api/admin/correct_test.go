@@ -74,6 +74,7 @@ func TestTotals(t *testing.T) {
 		f.equal("removed", f.call("POST", remove, body(""), 200), map[string]any{"day": f.day, "from": 3, "to": nil, "registered": 0})
 		form := day + "/totals/07"
 		f.equal("the form asks", strings.Contains(string(f.ask("GET", "/admin"+form, "", "Cookie", f.session()).Body), "Correct the total of "+string(f.day)+" 07:00?"), true)
+		f.equal("the form without a number", f.ask("POST", "/admin"+form, "recordings=&reason=slip", "Cookie", f.session()).Status/100, 4)
 		f.equal("the form", f.ask("POST", "/admin"+form, "recordings=0&reason=none+came", "Cookie", f.session()).Header.Get("Location"), "/admin"+day+"?done=total&n=0")
 		f.equal("after it", f.call("GET", day, "", 200)["shortBy"], 0)
 		for _, c := range []struct {

@@ -79,7 +79,7 @@ func (h *handler) askTotal(r *http.Request) (answer, error) {
 	return h.ask(question{Heading: "Correct the total of " + domain.Total{Day: k.Day, Hour: k.Hour}.Scope() + "?", Button: "Correct", Back: dayPath(k.Tenant, k.Day),
 		Text: "A total is how many recordings the platform’s own records count. Where it is right and recordings lack, have the platform send them instead.",
 		Inputs: []input{
-			{Label: "Recordings there should be; empty to remove the total", Name: "recordings", Mode: "numeric"},
+			{Label: "Recordings there should be, or the word “remove”", Name: "recordings", Required: true},
 			{Label: "Reason", Name: "reason", Required: true},
 		}})
 }
@@ -94,10 +94,10 @@ func (h *handler) doTotal(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	k.Reason = strings.TrimSpace(r.PostFormValue("reason"))
-	if text := strings.TrimSpace(r.PostFormValue("recordings")); text != "" {
+	if text := strings.TrimSpace(r.PostFormValue("recordings")); text != "remove" { // a field left empty must remove nothing
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return answer{}, domain.Errorf(domain.KindInvalid, "%.20q is no number of recordings", text)
+			return answer{}, domain.Errorf(domain.KindInvalid, "%.20q is no number of recordings; the word remove removes the total", text)
 		}
 		k.Recordings = &n
 	}
