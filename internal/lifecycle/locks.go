@@ -38,7 +38,9 @@ func (s *Sweeper) lockServed(ctx context.Context, a catalog.ServedArchive, info 
 		case err == nil:
 			info.Lock, prolonged = lock, true
 		case objstore.Refused(err):
-			s.notLocked(a.ObjectKey, err)
+			if s.unlocked.CompareAndSwap(false, true) { // the others are mostly refused for the same reason
+				s.notLocked(a.ObjectKey, err)
+			}
 		default:
 			return false, err
 		}

@@ -21,6 +21,7 @@ func (s *Sweeper) checkServed(ctx context.Context, r *SweepReport) error {
 	if err != nil {
 		return err
 	}
+	s.unlocked.Store(false)
 	var seen, gone, locked atomic.Int64
 	err = forEach(ctx, s.cfg.Parallel, served, func(ctx context.Context, a catalog.ServedArchive) error {
 		info, err := s.lookUp(ctx, &a)

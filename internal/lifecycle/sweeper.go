@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -53,6 +54,7 @@ type Sweeper struct {
 	wake       chan struct{}
 	now        func() time.Time
 	log        *zap.Logger
+	unlocked   atomic.Bool // this sweep has logged a served archive that the store does not lock
 }
 
 // NewSweeper makes a Sweeper. now is the process's clock, for durations and for the ends of locks:
