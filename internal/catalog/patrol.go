@@ -135,7 +135,8 @@ func (c *Catalog) PausePatrols(ctx context.Context) error {
 	return err
 }
 
-// PatrolRounds reads how far the rounds are that read everything. A kind that was never read is left out.
+// PatrolRounds reads how far the rounds are that read everything. A kind that was never read is
+// left out.
 func (c *Catalog) PatrolRounds(ctx context.Context) ([]PatrolRound, error) {
 	return patrolRounds(ctx, c.db)
 }

@@ -27,7 +27,8 @@ const patrolArchiveColumns = `SELECT a.tenant, a.day, a.hour, a.object_key, a.si
 
 const patrolArchivesSQL = patrolArchiveColumns + ` FROM archives a WHERE a.object_key > $1 AND ` + patrolledSQL + ` ORDER BY a.object_key LIMIT $2`
 
-// PatrolledArchives lists published archives and those that a hold keeps, after an object key, at most limit.
+// PatrolledArchives lists published archives and those that a hold keeps, after an object key, at
+// most limit.
 func (c *Catalog) PatrolledArchives(ctx context.Context, after string, limit int) ([]PatrolArchive, error) {
 	return db.Collect(ctx, c.db, scanPatrolArchive, patrolArchivesSQL, after, limit)
 }
