@@ -31,6 +31,9 @@ type published struct {
 	leaves []tlog.Hash
 }
 
+// firstOf gives the first leaf that the object after a checkpoint of so many leaves has.
+func firstOf(before int64) int64 { return before / torchwood.TileWidth * torchwood.TileWidth }
+
 const (
 	checkpointHead = "callvault log checkpoint "
 	leavesHead     = "leaves "

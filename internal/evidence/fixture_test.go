@@ -180,7 +180,7 @@ func (f *fixture) forge(seq int) {
 	f.exec(fmt.Sprintf(`UPDATE audit SET actor = 'nobody' WHERE seq = %d`, seq))
 	keys, err := f.keys(f.ctx)
 	f.must(err)
-	leaves, err := f.c.Merkle().Leaves(f.ctx, int64(seq-1), 1)
+	leaves, err := f.c.Merkle().Leaves(f.ctx, int64(seq-1), int64(seq))
 	f.must(err)
 	hash := evidence.LeafHash(keys.Secret, leaves[0].Record)
 	tile, err := f.c.Merkle().Tile(f.ctx, 0, int64(seq-1)/256)

@@ -124,3 +124,26 @@ func TestLostCheckpoint(t *testing.T) {
 	f.seal(evidence.Config{})
 	f.chain(5)
 }
+
+// The leaves in a checkpoint's object, by which a restored catalog goes on, are compared too.
+func TestChangedObject(t *testing.T) {
+	f := open(t, "sqlite://"+t.TempDir()+"/c.db", bucket(t))
+	f.sealed(3)
+	text := f.object(checkpoint(2))
+	head, signed, _ := strings.Cut(text, "\n\n")
+	number, leaves, _ := strings.Cut(head, "\n")
+	flipped := map[byte]string{'A': "B"}[leaves[9]]
+	if flipped == "" {
+		flipped = "A"
+	}
+	for want, leaves := range map[string]string{
+		"was changed: it has another hash of leaf 0 ": leaves[:9] + flipped + leaves[10:],
+		"is of another log than checkpoint 2":         "leaves 401 ",
+	} {
+		g := *f
+		g.bucket = over{Bucket: f.bucket, key: checkpoint(2), data: []byte(number + "\n" + leaves + "\n\n" + signed)}
+		if said := findings(g.verify("")); !strings.Contains(said, want) || strings.Count(said, "\n") != 1 {
+			t.Errorf("%s: found\n%s", want, said)
+		}
+	}
+}

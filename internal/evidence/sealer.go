@@ -260,7 +260,7 @@ func (p *pass) checkpoint(ctx context.Context, state merkle.State) error {
 // object gives a checkpoint as the bucket has it. The checkpoint before it has the first before
 // leaves.
 func (p *pass) object(c merkle.Checkpoint, before int64, tree *tree) (object []byte, err error) {
-	out := published{Checkpoint: c, first: before / torchwood.TileWidth * torchwood.TileWidth}
+	out := published{Checkpoint: c, first: firstOf(before)}
 	indexes := make([]int64, 0, c.Size-out.first)
 	for n := out.first; n < c.Size; n++ {
 		indexes = append(indexes, tlog.StoredHashIndex(0, n))

@@ -50,6 +50,14 @@ type body struct{ *strings.Reader }
 
 func (body) Close() error { return nil }
 
+// rebuilt gives statements that make a table anew, without its keys and constraints, so that it takes
+// rows that change adds.
+func rebuilt(table, change string) []string {
+	return []string{`ALTER TABLE ` + table + ` RENAME TO former`, `CREATE TABLE ` + table + ` AS SELECT * FROM former`, `DROP TABLE former`, change}
+}
+
+const insertLine = `INSERT INTO audit (at_us, tenant, actor, action, detail) VALUES (5, 'acme', 'x', 'y', '{}')`
+
 const copyLine = `INSERT INTO audit (at_us, tenant, actor, action, detail) SELECT at_us, tenant, actor, action, detail FROM audit WHERE seq = `
 
 // Whatever the owner of the database changes is named, each by itself. The last 100 leaves are in
@@ -67,7 +75,7 @@ func TestTampering(t *testing.T) {
 		{"dropped with its leaf", []string{`DELETE FROM audit WHERE seq = 8`, `DELETE FROM log_leaves WHERE ref = 8 AND kind = 'line'`}, nil, []string{"dropped: the row of leaf 7 is gone"}},
 		{"dropped, and said to be lost", []string{`DELETE FROM audit WHERE seq = 8`, `UPDATE log_leaves SET ref = NULL, kind = NULL WHERE ref = 8 AND kind = 'line'`}, nil, []string{"lost: "}},
 		{"doubled", []string{copyLine + `9`}, nil, []string{"doubled: line 613 was inserted: it doubles line 9"}},
-		{"inserted", []string{`INSERT INTO audit (at_us, tenant, actor, action, detail) VALUES (5, 'acme', 'x', 'y', '{}')`}, nil, []string{"inserted: line 613 "}},
+		{"inserted", []string{insertLine}, nil, []string{"inserted: line 613 "}},
 		{"moved", []string{copyLine + `10`, `DELETE FROM audit WHERE seq = 10`}, nil, []string{"moved: line 10 was moved: what it said stands in line 613 now", "inserted: line 613"}},
 		{"swapped", []string{
 			`UPDATE audit SET at_us = 2019 - at_us, detail = CASE seq WHEN 11 THEN '{"n":10}' ELSE '{"n":9}' END WHERE seq IN (11, 12)`,
@@ -79,12 +87,20 @@ func TestTampering(t *testing.T) {
 			`UPDATE log_queue SET gone = TRUE WHERE ref = 612 AND kind = 'line'`, `UPDATE audit SET actor = 'nobody' WHERE seq = 612`,
 		}, nil, []string{"dropped: line 612 is gone: it was taken away before", "inserted: line 612 "}},
 		{"inserted, and said to be gone", []string{
-			`INSERT INTO audit (at_us, tenant, actor, action, detail) VALUES (5, 'acme', 'x', 'y', '{}')`, `INSERT INTO log_queue VALUES ('line', 613, TRUE)`,
+			insertLine, `INSERT INTO log_queue VALUES ('line', 613, TRUE)`,
 		}, nil, []string{"inserted: line 613 ", "dropped: line 613 "}},
 		{"inserted before all", []string{
 			`INSERT INTO audit (seq, at_us, tenant, actor, action, detail) VALUES (-1, 5, 'acme', 'x', 'y', '{}'), (-9223372036854775808, 6, 'acme', 'x', 'y', '{}')`,
 		}, nil, []string{"inserted: line -1 ", "inserted: line -9223372036854775808 "}},
 		{"a seal before all", []string{`INSERT INTO log_records (id, kind, data) VALUES (-1, 'seal', '{}')`}, nil, []string{"inserted: the seal -1 "}},
+		{"inserted, with a leaf before all", []string{insertLine, `INSERT INTO log_leaves (n, ref, kind) VALUES (-1, 613, 'line')`}, nil, []string{"inserted: line 613 "}},
+		{"inserted, with a leaf behind all", []string{insertLine, `INSERT INTO log_leaves (n, ref, kind) VALUES (9999, 613, 'line')`}, nil, []string{"inserted: line 613 "}},
+		{"inserted, with a leaf of another line", append(rebuilt("log_leaves", `INSERT INTO log_leaves (n, ref, kind) VALUES (6, 613, 'line')`), insertLine), nil, []string{"doubled: leaf "}},
+		{"inserted twice under one number", rebuilt("audit", `INSERT INTO audit SELECT seq, at_us, tenant, 'x', action, detail, links FROM audit WHERE seq = 7`), nil, []string{"doubled: leaf 6 "}},
+		{"a record of another kind", []string{`INSERT INTO log_records (kind, data) VALUES ('line', '{}')`}, nil, []string{"inserted: the line 2 "}},
+		{"no tenant", rebuilt("audit", `UPDATE audit SET tenant = NULL WHERE seq = 1`), nil, []string{"dropped: the line 1 "}},
+		{"links where there were none", []string{`UPDATE audit SET links = x'' WHERE seq = 7`, `INSERT INTO audit_links (sum, links) VALUES (x'', '[9]')`}, nil, []string{"links: the links that line 7 names are gone"}},
+		{"a checkpoint more", []string{`INSERT INTO log_checkpoints SELECT 9, size + 1, root, note, at_us FROM log_checkpoints WHERE n = 3`}, nil, []string{"checkpoint: the catalog has checkpoint 9"}},
 		{"queued, and taken from both", []string{`DELETE FROM log_queue WHERE ref = 612 AND kind = 'line'`}, nil, []string{"inserted: line 612 "}},
 		{"a hash", []string{`UPDATE log_tiles SET hashes = (SELECT hashes FROM log_tiles b WHERE b.level = 0 AND b.n = 1) WHERE level = 0 AND n = 0`}, nil, []string{"changed: the line 3 ", "tree: ", "checkpoint: "}},
 		{"a line and its hash", nil, nil, []string{"tree: callvault/log/", "changed: the line 7 (leaf 6) was changed: the bucket has another hash", "checkpoint: the leaves from "}},

@@ -151,17 +151,22 @@ func (v *verifier) found(kind string, line, leaf int64, format string, args ...a
 	v.report.Findings = append(v.report.Findings, f)
 }
 
-// end looks whether the bucket's log is longer than the catalog's.
+// end looks whether bucket or catalog has checkpoints after the newest one.
 func (v *verifier) end(ctx context.Context) error {
-	_, err := read(ctx, v.bucket, v.folder+checkpointKey(v.state.Checkpoint+1))
-	if domain.KindOf(err) == domain.KindNotFound {
-		return nil
-	}
+	more, err := v.log.Checkpoints(ctx, v.state.Checkpoint, 1)
 	if err != nil {
 		return err
 	}
-	now, err := v.log.State(ctx) // a sealer may be between bucket and catalog
-	if err == nil && now.Checkpoint == v.state.Checkpoint {
+	_, err = read(ctx, v.bucket, v.folder+checkpointKey(v.state.Checkpoint+1))
+	longer := err == nil
+	if err != nil && domain.KindOf(err) != domain.KindNotFound {
+		return err
+	}
+	now, err := v.log.State(ctx) // a sealer may be at work
+	if err == nil && len(more) > 0 && more[0].N > now.Checkpoint {
+		v.found(FoundCheckpoint, 0, -1, "the catalog has checkpoint %d, but its newest one is %d: it was inserted", more[0].N, now.Checkpoint)
+	}
+	if err == nil && longer && now.Checkpoint == v.state.Checkpoint {
 		v.found(FoundCheckpoint, 0, -1, "the bucket has checkpoint %d, which the catalog lacks: it was restored from a backup, or newer rows were taken from it; "+
 			"a running scheduler goes on from the bucket's log within a minute", now.Checkpoint+1)
 	}

@@ -58,26 +58,31 @@ func (v *verifier) compareHead(ctx context.Context, e edge, size int64, c merkle
 	if err != nil {
 		return err
 	}
-	if root != c.Root && !h.broken {
+	broken := root != c.Root && !h.broken
+	if broken {
 		h.broken = true
 		v.found(FoundCheckpoint, 0, -1, "the leaves from %d to %d are not those of checkpoint %d; all before are", h.size, c.Size-1, c.N)
-		v.reads.Go(func() error { return v.nameFromObject(ctx, c) })
 	}
 	signed, _, err := torchwood.VerifyCheckpoint([]byte(c.Note), v.policy)
 	if err != nil || signed.N != c.Size || signed.Hash != c.Root {
 		v.found(FoundCheckpoint, 0, -1, "checkpoint %d in the catalog is not signed by a key of this log", c.N)
 	}
 	every := (v.state.Checkpoint + v.opts.Objects - 1) / v.opts.Objects
-	if (v.state.Checkpoint-c.N)%every > 0 {
+	if !broken && (v.state.Checkpoint-c.N)%every > 0 {
 		return nil
 	}
 	v.report.Objects++
-	v.reads.Go(func() error { return v.compareObject(ctx, c) })
+	before, leaves := h.size, broken || root == c.Root // leaves of a broken log are named once
+	if c.N != h.last+1 {
+		before = -1
+	}
+	v.reads.Go(func() error { return v.compareObject(ctx, c, before, leaves, broken) })
 	return nil
 }
 
-// compareObject compares a checkpoint of the catalog with the bucket's.
-func (v *verifier) compareObject(ctx context.Context, c merkle.Checkpoint) error {
+// compareObject compares a checkpoint of the catalog with the bucket's, and where leaves is set, its
+// leaves. The checkpoint before it has the first before leaves; below 0 that is unknown.
+func (v *verifier) compareObject(ctx context.Context, c merkle.Checkpoint, before int64, leaves, broken bool) error {
 	key := v.folder + checkpointKey(c.N)
 	data, err := read(ctx, v.bucket, key)
 	if domain.KindOf(err) == domain.KindNotFound {
@@ -91,32 +96,33 @@ func (v *verifier) compareObject(ctx context.Context, c merkle.Checkpoint) error
 	switch {
 	case err != nil:
 		v.found(FoundCheckpoint, 0, -1, "%s in the bucket cannot be used: %v", key, err)
-	case p.N != c.N || p.Size != c.Size || p.Root != c.Root:
+	case p.N != c.N || p.Size != c.Size || p.Root != c.Root || before >= 0 && p.first != firstOf(before):
 		v.found(FoundCheckpoint, 0, -1, "%s in the bucket is of another log than checkpoint %d of the catalog", key, c.N)
+	case leaves:
+		return v.compareLeaves(ctx, p, key, broken)
 	}
 	return nil
 }
 
-// nameFromObject names the leaves of which a checkpoint of the bucket has other hashes than the
-// catalog. It knows only those that are new in the checkpoint; of all before, the tiles do.
-func (v *verifier) nameFromObject(ctx context.Context, c merkle.Checkpoint) error {
-	data, err := read(ctx, v.bucket, v.folder+checkpointKey(c.N))
-	if err != nil {
-		return nil //nolint:nilerr // compareObject tells of the newest ones
-	}
-	p, err := parsePublished(data, v.policy)
-	if err != nil {
-		return nil //nolint:nilerr // it has told of the checkpoint
-	}
-	tree := newTree(ctx, v.log)
+// compareLeaves compares the leaves of a checkpoint's object with the catalog's hashes. It names
+// those of the catalog where they are broken, else the object.
+func (v *verifier) compareLeaves(ctx context.Context, p published, key string, broken bool) error {
+	var tile []byte
 	for i, want := range p.leaves {
 		n := p.first + int64(i)
-		got, err := tree.ReadHashes([]int64{tlog.StoredHashIndex(0, n)})
-		if err != nil {
-			return err
+		at := int(n%torchwood.TileWidth) * tlog.HashSize
+		if at == 0 {
+			var err error
+			if tile, err = v.storedTile(ctx, 0, n/torchwood.TileWidth); err != nil {
+				return err
+			}
 		}
-		if got[0] == want {
+		if len(tile) < at+tlog.HashSize || tlog.Hash(tile[at:]) == want {
 			continue
+		}
+		if !broken {
+			v.found(FoundCheckpoint, 0, n, "%s in the bucket was changed: it has another hash of leaf %d than its checkpoint", key, n)
+			return nil
 		}
 		if err := v.nameLeaf(ctx, n); err != nil {
 			return err

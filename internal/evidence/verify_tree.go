@@ -57,20 +57,22 @@ func (v *verifier) leaves(ctx context.Context) error {
 	var e edge
 	var next int64
 	for next < v.state.Size {
-		rows, err := v.log.Leaves(ctx, next, page)
+		end := min(next+page, v.state.Size)
+		rows, err := v.log.Leaves(ctx, next, end)
 		if err != nil {
 			return err
 		}
-		for _, row := range rows {
-			for ; next <= row.N && next < v.state.Size; next++ {
-				if err := v.leaf(ctx, &e, next, row); err != nil {
-					return err
-				}
+		for ; next < end; next++ {
+			row := merkle.Sealed{N: -1}
+			if len(rows) > 0 && rows[0].N == next {
+				row, rows = rows[0], rows[1:]
 			}
-		}
-		if len(rows) == 0 {
-			v.found(FoundDropped, 0, next, "the catalog has no rows of the leaves from %d to %d", next, v.state.Size-1)
-			return nil
+			if err := v.leaf(ctx, &e, next, row); err != nil {
+				return err
+			}
+			for ; len(rows) > 0 && rows[0].N == next; rows = rows[1:] {
+				v.found(FoundDoubled, lineOf(rows[0].Key), next, "leaf %d has more than one row: also that of the %s %d", next, rows[0].Kind, rows[0].Ref)
+			}
 		}
 		v.opts.Progress(next, v.state.Size)
 	}
@@ -132,12 +134,18 @@ func (v *verifier) tile(ctx context.Context, level int, n int64) ([]byte, error)
 	if level == 0 && v.cached.n == n && v.cached.data != nil {
 		return v.cached.data, nil
 	}
+	data, err := v.storedTile(ctx, level, n)
+	if level == 0 {
+		v.cached.n, v.cached.data = n, data
+	}
+	return data, err
+}
+
+// storedTile reads a tile of the catalog; nil when there is none.
+func (v *verifier) storedTile(ctx context.Context, level int, n int64) ([]byte, error) {
 	data, err := v.log.Tile(ctx, level, n)
 	if domain.KindOf(err) == domain.KindNotFound {
 		err = nil
-	}
-	if level == 0 {
-		v.cached.n, v.cached.data = n, data
 	}
 	return data, err
 }
@@ -239,7 +247,7 @@ func (v *verifier) nameLeaves(ctx context.Context, t tlog.Tile, key string, stor
 
 // nameLeaf names a leaf of which the bucket has another hash.
 func (v *verifier) nameLeaf(ctx context.Context, n int64) error {
-	rows, err := v.log.Leaves(ctx, n, 1)
+	rows, err := v.log.Leaves(ctx, n, n+1)
 	if err != nil || len(rows) == 0 {
 		return err
 	}

@@ -14,9 +14,9 @@ type Sealed struct {
 	NoLinks bool // the line names links that are not there
 }
 
-// Leaves lists leaves from a number on, in order: at most limit. Their keys are zero where the row
-// was lost with a catalog.
-func (l *Log) Leaves(ctx context.Context, from int64, limit int) ([]Sealed, error) {
+// Leaves lists the leaves of [from, to), in order. Their keys are zero where the row was lost with a
+// catalog. A number stands there twice where somebody took the tables' keys away.
+func (l *Log) Leaves(ctx context.Context, from, to int64) ([]Sealed, error) {
 	return db.Collect(ctx, l.db, func(rows *sql.Rows) (s Sealed, err error) {
 		var data, tenant, actor, action, detail sql.NullString
 		var seq, at sql.NullInt64
@@ -24,11 +24,11 @@ func (l *Log) Leaves(ctx context.Context, from int64, limit int) ([]Sealed, erro
 		err = rows.Scan(&s.N, db.OrZero(&s.Kind), db.OrZero(&s.Ref), &data, &seq, &at, &tenant, &actor, &action, &detail, &links, &s.NoLinks)
 		s.fill(data, seq, at, tenant, actor, action, detail, links)
 		return s, err
-	}, `SELECT l.n, l.kind, l.ref, r.data, a.seq, a.at_us, a.tenant, a.actor, a.action, a.detail, a.links, a.links IS NOT NULL AND k.sum IS NULL
+	}, `SELECT l.n, l.kind, l.ref, r.data, a.seq, a.at_us, a.tenant, a.actor, a.action, a.detail, a.links, a.links IS NOT NULL AND (k.sum IS NULL OR length(a.links) <> 32)
 		FROM log_leaves l LEFT JOIN audit a ON l.kind = 'line' AND a.seq = l.ref
 		LEFT JOIN log_records r ON l.kind <> 'line' AND r.id = l.ref AND r.kind = l.kind
 		LEFT JOIN audit_links k ON k.sum = a.links
-		WHERE l.n >= $1 ORDER BY l.n LIMIT $2`, from, limit)
+		WHERE l.n >= $1 AND l.n < $2 ORDER BY l.n`, from, to)
 }
 
 // source is a table whose rows are leaves.
@@ -43,7 +43,7 @@ func lines() source {
 }
 
 func records() source {
-	return source{table: "log_records", id: "id", kind: "t.kind", columns: `t.kind, t.id, t.data, NULL, NULL, NULL, NULL, NULL, NULL, NULL`, own: "TRUE"}
+	return source{table: "log_records", id: "id", kind: "nullif(t.kind, 'line')", columns: `t.kind, t.id, t.data, NULL, NULL, NULL, NULL, NULL, NULL, NULL`, own: "TRUE"}
 }
 
 // Page is what of a number of rows is unknown to the log.
@@ -72,7 +72,7 @@ func (l *Log) unknown(ctx context.Context, s source, from int64, limit int) (p P
 	}
 	p.Last = last.Int64
 	p.Unknown, err = db.Collect(ctx, l.db, scanRecord, `SELECT `+s.columns+` FROM `+s.table+` t WHERE t.`+s.id+` >= $1 AND t.`+s.id+` <= $2 AND `+s.own+`
-		AND NOT EXISTS (SELECT 1 FROM log_leaves f WHERE f.kind = `+s.kind+` AND f.ref = t.`+s.id+`)
+		AND NOT EXISTS (SELECT 1 FROM log_leaves f WHERE f.kind = `+s.kind+` AND f.ref = t.`+s.id+` AND f.n >= 0 AND f.n < (SELECT size FROM log_state))
 		AND NOT EXISTS (SELECT 1 FROM log_queue q WHERE q.kind = `+s.kind+` AND q.ref = t.`+s.id+` AND NOT q.gone) ORDER BY t.`+s.id, from, p.Last)
 	return p, err
 }

@@ -91,8 +91,9 @@ func scanRecord(rows *sql.Rows) (r Record, err error) {
 }
 
 func (r *Record) fill(data sql.NullString, seq, at sql.NullInt64, tenant, actor, action, detail sql.NullString, links []byte) {
-	r.Data, r.Missing = data.String, !data.Valid && !seq.Valid
-	if seq.Valid {
+	r.Data = data.String
+	if seq.Valid && at.Valid && tenant.Valid && actor.Valid && action.Valid && detail.Valid { // a line with NULL in it is none
 		r.Line = &Line{Seq: seq.Int64, AtUS: at.Int64, Tenant: tenant.String, Actor: actor.String, Action: action.String, Detail: detail.String, Links: links}
 	}
+	r.Missing = !data.Valid && r.Line == nil
 }

@@ -49,7 +49,7 @@ func (l *Log) Checkpoints(ctx context.Context, after int64, limit int) ([]Checkp
 // Newest gives the newest checkpoint. Error: KindNotFound when there is none yet.
 func (l *Log) Newest(ctx context.Context) (c Checkpoint, err error) {
 	var root []byte
-	err = l.db.QueryRowContext(ctx, `SELECT n, size, root, note FROM log_checkpoints ORDER BY n DESC LIMIT 1`).Scan(&c.N, &c.Size, &root, &c.Note)
+	err = l.db.QueryRowContext(ctx, `SELECT n, size, root, note FROM log_checkpoints WHERE n = (SELECT checkpoint FROM log_state)`).Scan(&c.N, &c.Size, &root, &c.Note)
 	copy(c.Root[:], root)
 	return c, db.NotFound(err, "the log has no checkpoint yet")
 }
