@@ -53,7 +53,7 @@ type commands struct {
 	Keys       keysCmd       `cmd:"" help:"Signing keys and the master key: rotate, reseal."`
 	Audit      auditCmd      `cmd:"" help:"Print a tenant's audit log."`
 	Log        logCmd        `cmd:"" help:"The log that no audit line can leave unseen: keys, verify."`
-	Evidence   evidenceCmd   `cmd:"" help:"Make a pack of evidence of a tenant's days, which is checked without a server."`
+	Evidence   evidenceCmd   `cmd:"" help:"Make an evidence pack of a tenant's days, which is checked without a server."`
 	Pull       pullCmd       `cmd:"" help:"Fetch a tenant's archives into a directory, and check them."`
 	Doctor     doctorCmd     `cmd:"" help:"Reach every part and say what is wrong, and what to do."`
 	Ready      readyCmd      `cmd:"" help:"Ask the role that runs here whether it is ready."`
