@@ -34,7 +34,7 @@ type archiveReadDetail struct {
 }
 
 // getArchive is GET …/hours/{hour}/archives/{revision}: the ZIP itself, also of a day that has
-// ended under a hold.
+// ended under a hold. fail answers errors, as the console or the API does.
 func (h *handler) getArchive(fail func(w http.ResponseWriter, r *http.Request, doing string, err error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a, content, err := h.openArchive(r)

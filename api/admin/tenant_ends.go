@@ -12,7 +12,7 @@ import (
 // tenantEndsJSON is a tenant whose source retention was set.
 type tenantEndsJSON struct {
 	domain.TenantJSON
-	Ends *catalog.EndCounts `json:"ends,omitempty"` // what a shorter one ends
+	Ends *catalog.EndCounts `json:"ends,omitempty"` // what ends by a shorter source retention
 }
 
 // putSourceRetention is PUT /api/admin/v1/tenants/{tenant}/source-retention.
@@ -59,7 +59,7 @@ type tenantClosedJSON struct {
 	Ended catalog.Closed `json:"ended"`
 }
 
-// reason is the body of what needs one.
+// reason is the body of a request that needs a reason.
 type reason struct {
 	Reason  string `json:"reason"`
 	Confirm bool   `json:"confirm"`

@@ -53,7 +53,7 @@ func (h *handler) postTotalRemoval(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if k.Recordings != nil {
-		return nil, domain.Errorf(domain.KindInvalid, "recordings is not known here; a total is removed as it stands")
+		return nil, domain.Errorf(domain.KindInvalid, "recordings must not be given: a total is removed whatever its number is")
 	}
 	return h.deps.Catalog.CorrectTotal(r.Context(), k)
 }
@@ -77,7 +77,7 @@ func (h *handler) askTotal(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	return h.ask(question{Heading: "Correct the total of " + domain.Total{Day: k.Day, Hour: k.Hour}.Scope() + "?", Button: "Correct", Back: dayPath(k.Tenant, k.Day),
-		Text: "A total is how many recordings the platform’s own records count. Where it is right and recordings lack, have the platform send them instead.",
+		Text: "A total is how many recordings the platform’s own records count. Where it is right and there are too few recordings, have the platform send the others instead.",
 		Inputs: []input{
 			{Label: "Recordings there should be, or the word “remove”", Name: "recordings", Required: true},
 			{Label: "Reason", Name: "reason", Required: true},
@@ -97,7 +97,7 @@ func (h *handler) doTotal(r *http.Request) (answer, error) {
 	if text := strings.TrimSpace(r.PostFormValue("recordings")); text != "remove" { // a field left empty must remove nothing
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return answer{}, domain.Errorf(domain.KindInvalid, "%.20q is no number of recordings; the word remove removes the total", text)
+			return answer{}, domain.Errorf(domain.KindInvalid, "%.20q is not a number of recordings; to remove the total, write remove", text)
 		}
 		k.Recordings = &n
 	}
@@ -113,7 +113,7 @@ type totalRow struct {
 	Path       string // where it is corrected
 }
 
-// Off says how they differ; "" where they do not.
+// Off says by how many recordings the total is not met or exceeded; "" where it is met.
 func (t totalRow) Off() string {
 	switch {
 	case t.Registered < t.Total:

@@ -104,8 +104,8 @@ func (h *handler) store(ctx context.Context, tenant, key string, want expected, 
 		Key: key, Size: stored.Size, CRC32: stored.CRC32, New: created, SHA256: &stored.SHA256, ETag: stored.ETag, Since: known.Since})
 }
 
-// dropErased registers erased audio that is in the bucket, so that it is deleted. A process that was
-// killed during its upload may have left it there.
+// dropErased registers erased audio that is in the bucket, so that it is deleted. A process that
+// was killed during its upload may have left it there.
 func (h *handler) dropErased(ctx context.Context, tenant, key string, sent objstore.Stored, since int64) error {
 	existing, err := h.existing(ctx, key, sent.Size)
 	if domain.KindOf(err) == domain.KindConflict { // other bytes

@@ -224,8 +224,8 @@ func TestExistingAudio(t *testing.T) {
 	f.want("its bytes", f.send("PUT", "/api/ingest/v1/audio/there", bytes.NewReader(data), nil), 200, audioAnswer("there", data))
 }
 
-// erasedKeys is a catalog in which every key is of an erased recording. It keeps the uploads that it
-// is told of.
+// erasedKeys is a catalog in which every key is of an erased recording. It keeps the uploads that
+// it is told of.
 type erasedKeys struct {
 	ingest.Catalog
 	told []catalog.Upload

@@ -89,7 +89,7 @@ func (h *handler) logKeys(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if len(keys) == 0 { // an empty file would be kept as the key
+	if len(keys) == 0 { // an auditor would keep the empty answer as the key file
 		return domain.Errorf(domain.KindUnavailable, "the log has no key yet; callvault migrate up makes it")
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

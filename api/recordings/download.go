@@ -129,7 +129,7 @@ func (h *handler) lookUp(ctx context.Context, store version, archive catalog.Lin
 	info, err := store.Stat(ctx, archive.ObjectKey)
 	if domain.KindOf(err) == domain.KindNotFound && archive.VersionID != "" {
 		_, newest := h.deps.Store.StatVersion(ctx, archive.ObjectKey, "")
-		if newest == nil { // a restored bucket has other versions: the sweeper learns them
+		if newest == nil { // a restored bucket has other versions, which the sweeper stores
 			newest = errors.Join(domain.Errorf(domain.KindStoreFault, "archive %s is another version in the object store", archive.ObjectKey),
 				h.deps.Catalog.CheckSoon(ctx, archive.ObjectKey))
 		}

@@ -16,8 +16,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// How long a client should wait for a seal: while hours are pending, and while the seal is there
-// and the log's next checkpoint is not.
+// How long a client should wait before it asks for a seal again: while hours are pending, and while
+// no checkpoint covers the seal.
 const (
 	sealWait  = 15 * time.Minute
 	proofWait = 30 * time.Second
@@ -31,7 +31,7 @@ func (h *handler) seal(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	day, _ := dayParam(r) // as of the day's links
+	day, _ := dayParam(r) // "" when it is not a day; the catalog refuses that after it has checked the caller
 	s, err := h.deps.Catalog.DaySeal(ctx, catalog.DayRequest{TokenClaims: who.TokenClaims, Scope: auth.ScopeDataService, Day: day})
 	var proof []byte
 	if err == nil {
@@ -69,7 +69,7 @@ func sealError(err error) error {
 	return web.Step("read the seal", err)
 }
 
-// withProof puts the proof to the data of a seal's leaf, a JSON object, as its last member.
+// withProof adds the proof to the data of a seal's leaf, a JSON object, as its last member.
 func withProof(data, proof []byte) ([]byte, error) {
 	text, err := json.Marshal(string(proof))
 	if err != nil {

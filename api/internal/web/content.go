@@ -23,8 +23,8 @@ type Content struct {
 	Type string // content type
 	// Open gives the bytes of [from, to).
 	Open func(ctx context.Context, from, to int64) (io.ReadCloser, error)
-	// Sum is the SHA-256 that all bytes must have; nil when they are not compared. Prepare and
-	// Serve give an error of KindUnreadable for others, and Serve does not send their last byte.
+	// Sum is the SHA-256 that all bytes must have; nil when they are not compared. For other bytes
+	// Prepare or Serve gives an error of KindUnreadable, and Serve does not send the last byte.
 	Sum *domain.SHA256
 
 	// Limiter bounds the downloads at once; it counts by Download.

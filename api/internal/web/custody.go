@@ -33,8 +33,8 @@ func compareSum(known *domain.SHA256, found domain.SHA256) error {
 	return domain.Wrap(domain.KindUnreadable, &otherSum{found}, "the recording has other bytes than were registered")
 }
 
-// RecordingAnswer gives a recording's bytes. An answer with all of them is compared with the
-// SHA-256 that callvault knows: other bytes are given without the last one.
+// RecordingAnswer gives a recording's bytes. If the answer has all of them, they are compared with
+// the SHA-256 that callvault knows. Other bytes are given without the last one.
 type RecordingAnswer struct {
 	Custody Custody
 	Log     *zap.Logger
@@ -43,8 +43,8 @@ type RecordingAnswer struct {
 	Key     string // of the object
 }
 
-// Prepare is Content.Prepare. Errors also: KindUnavailable, of the catalog; KindUnreadable when
-// there is no byte and there should be some.
+// Prepare is Content.Prepare. Errors also: KindUnavailable, of the catalog; KindUnreadable when the
+// object is empty and the recording is not.
 func (a RecordingAnswer) Prepare(ctx context.Context, c Content, plan Plan) (p *Prepared, err error) {
 	if plan.whole() {
 		if c.Sum, err = a.Custody.KnownSum(ctx, a.Tenant, a.Key); err != nil {
@@ -69,8 +69,8 @@ func (a RecordingAnswer) BrokeOff(ctx context.Context, reason error) {
 // auditTimeout bounds an audit line about an answer that has ended.
 const auditTimeout = 15 * time.Second
 
-// tellOtherSum says whether the reason is another SHA-256. Then it logs that and writes the audit
-// log.
+// tellOtherSum says whether the reason is another SHA-256. If it is, tellOtherSum logs that and
+// writes a line into the audit log.
 func (a RecordingAnswer) tellOtherSum(ctx context.Context, reason error) bool {
 	var other *otherSum
 	if !errors.As(reason, &other) {
