@@ -163,8 +163,8 @@ const hideHourSQL = `UPDATE hours SET last_error = NULL, counted = -1, token = N
 	state = CASE WHEN state IN ('available', 'failed') THEN 'pending' ELSE state END
 	WHERE tenant = $1 AND day = $2 AND hour = $3`
 
-// hideArchivesSQL hides the served archive and dooms the others. One that the patrol found broken is
-// hidden too while its hour has no newer revision, because it may be the only one that has a
+// hideArchivesSQL hides the served archive and dooms the others. One that the patrol found broken
+// is hidden too while its hour has no newer revision, because it may be the only one that has a
 // recording of another conversation. Bytes that were deleted once keep the time of their second
 // deletion.
 const hideArchivesSQL = `UPDATE archives SET
@@ -257,8 +257,8 @@ const hiddenLackingSQL = `SELECT a.object_key, a.missing, n.missing FROM archive
 		AND n.revision > a.revision AND n.state = 'published' AND n.missing_count > 0 AND n.missing <> a.missing
 	WHERE a.state = 'hidden' AND a.object_key IN (SELECT o.key FROM erasures e JOIN erasure_objects o ON o.erasure = e.id AND o.archive WHERE e.proven_us IS NULL)`
 
-// alignMissing gives hidden archives the list of what their hour's newer revision lacks, if that one
-// lacks nothing that they have. The lists may differ in reasons.
+// alignMissing gives hidden archives the list of what their hour's newer revision lacks, if that
+// one lacks nothing that they have. The lists may differ in reasons.
 func (c *Catalog) alignMissing(ctx context.Context) error {
 	same := map[string]string{} // the newer list by object key
 	err := db.Each(ctx, c.db, func(rows *sql.Rows) error {

@@ -167,7 +167,8 @@ func (f *fixture) ready() {
 	f.line(0)
 }
 
-// Where all checkpoints were taken away, verifying asks the catalog for them once, not at each leaf.
+// Where all checkpoints were taken away, verifying asks the catalog for them once, not at each
+// leaf.
 func TestNoCheckpoints(t *testing.T) {
 	f := open(t, "sqlite://"+t.TempDir()+"/c.db", bucket(t))
 	f.lines(500)

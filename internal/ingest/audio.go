@@ -172,8 +172,8 @@ func (a *AudioDir) upload(ctx context.Context, tenant, key, contentType string, 
 	return a.Catalog.RegisterUpload(ctx, tenant, u)
 }
 
-// dropErased registers erased audio that is in the bucket, so that it is deleted. A process that was
-// killed during its upload may have left it there.
+// dropErased registers erased audio that is in the bucket, so that it is deleted. A process that
+// was killed during its upload may have left it there.
 func (a *AudioDir) dropErased(ctx context.Context, tenant, key string, file *os.File, since int64) error {
 	u, err := checksum(file, false)
 	if err != nil {

@@ -188,8 +188,8 @@ func TestAudioSums(t *testing.T) {
 	}
 }
 
-// Audio of an erased recording is not stored. What a killed upload left in the bucket is told to the
-// catalog.
+// Audio of an erased recording is not stored. What a killed upload left in the bucket is told to
+// the catalog.
 func TestErasedAudio(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("audio"), 0o600); err != nil {

@@ -150,8 +150,8 @@ func (e *Eraser) refuse(ctx context.Context, tx *db.Tx, r ErasureRequest) error 
 	return nil
 }
 
-// refuseOrdered refuses conversations that an open order names: a second one would find nothing, and
-// its proof would say so while the first one's copies are there.
+// refuseOrdered refuses conversations that an open order names: a second one would find nothing,
+// and its proof would say so while the first one's copies are there.
 func refuseOrdered(ctx context.Context, tx *db.Tx, in string, args []any) error {
 	var other, conversation string
 	err := tx.QueryRowContext(ctx, `SELECT e.id, t.conversation_id FROM erasures e JOIN erasure_targets t ON t.erasure = e.id

@@ -106,10 +106,10 @@ func MissingErasures(ctx context.Context, d *db.DB, archives interface {
 }
 
 // Repeat takes orders up that the catalog does not know, and hides what all open orders erase. It
-// is for roles, before they serve, and may be called until it succeeds. An order that fails does not
-// stop the others. Orders of a tenant that the catalog does not know have nothing to hide before the
-// tenant is created again. Errors: KindConflict while a hold keeps one from being hidden,
-// KindUnavailable.
+// is for roles, before they serve, and may be called until it succeeds. An order that fails does
+// not stop the others. Orders of a tenant that the catalog does not know have nothing to hide
+// before the tenant is created again. Errors: KindConflict while a hold keeps one from being
+// hidden, KindUnavailable.
 func (e *Eraser) Repeat(ctx context.Context) error {
 	missing, err := e.Missing(ctx)
 	if err != nil {
@@ -127,8 +127,8 @@ func (e *Eraser) Repeat(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// repeat hides what an open order erases. Error: KindConflict while a hold keeps a repeated one from
-// being hidden.
+// repeat hides what an open order erases. Error: KindConflict while a hold keeps a repeated one
+// from being hidden.
 func (e *Eraser) repeat(ctx context.Context, id string) error {
 	if err := e.advance(ctx, id); err != nil {
 		return err

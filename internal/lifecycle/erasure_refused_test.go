@@ -27,8 +27,8 @@ func (b *keepingBucket) Erase(ctx context.Context, key string) error {
 }
 
 // TestErasurePastARefusal: the store does not let one conversation's objects be looked up, and
-// refuses to delete an archive. Neither holds up the rest of an erasure: that conversation is hidden
-// too, and its audio is deleted as soon as the store lets that be done.
+// refuses to delete an archive. Neither holds up the rest of an erasure: that conversation is
+// hidden too, and its audio is deleted as soon as the store lets that be done.
 func TestErasurePastARefusal(t *testing.T) {
 	eraseOnBoth(t, func(e *erasing) {
 		refused := e.whole("c-1").ObjectKey

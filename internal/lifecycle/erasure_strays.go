@@ -67,8 +67,8 @@ type strayDetail struct {
 	Cause     string     `json:"cause"`
 }
 
-// noteStray notes an archive without a row, whose bytes go from now on. A worker that is slower than
-// another one notes nothing for an erasure that has gone on.
+// noteStray notes an archive without a row, whose bytes go from now on. A worker that is slower
+// than another one notes nothing for an erasure that has gone on.
 func (e *Eraser) noteStray(ctx context.Context, x Erasure, h domain.HourKey, key string) error {
 	return e.db.Update(ctx, func(tx *db.Tx) error {
 		waits, err := db.Affected(tx.ExecContext(ctx, `UPDATE erasures SET state = state WHERE id = $1 AND state = $2`, x.ID, ErasureRebuilding))

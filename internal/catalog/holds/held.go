@@ -112,9 +112,9 @@ func Share(ctx context.Context, tx *db.Tx, tenant string) error {
 	return err
 }
 
-// ExcludeAll is [Exclude] for a transaction beside which nothing is taken in for the tenant: it also
-// waits for registrations, uploads and corrections, and they wait for it. On PostgreSQL an UPDATE
-// of the row does not conflict with their FOR KEY SHARE.
+// ExcludeAll is [Exclude] for a transaction beside which nothing is taken in for the tenant: it
+// also waits for registrations, uploads and corrections, and they wait for it. On PostgreSQL an
+// UPDATE of the row does not conflict with their FOR KEY SHARE.
 func ExcludeAll(ctx context.Context, tx *db.Tx, tenant string) error {
 	if tx.Postgres() {
 		if _, err := tx.ExecContext(ctx, `SELECT 1 FROM tenants WHERE id = $1 FOR UPDATE`, tenant); err != nil {
