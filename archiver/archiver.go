@@ -137,7 +137,7 @@ type Missing struct {
 	SHA256    *domain.SHA256 // of the bytes that were read instead; nil unless all were
 }
 
-// Learnt is what was read of a recording in the ZIP whose entry did not have it.
+// Learnt is what was read of a recording in the ZIP, where its entry did not have it.
 type Learnt struct {
 	Key    string
 	Size   int64

@@ -57,7 +57,7 @@ type attempt struct {
 	crcs       []uint32 // by part
 	sumsDigest string
 
-	void  atomic.Bool // a recording has another checksum: the rest is read, and nothing is written
+	void  atomic.Bool // a recording has another checksum: the others are still read, and nothing more is written
 	mu    sync.Mutex
 	found map[*Entry]finding
 }

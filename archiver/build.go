@@ -60,14 +60,14 @@ func Build(ctx context.Context, cfg Config, h Hour, entries []Entry, src Source,
 	}
 }
 
-// original is an entry that another one replaced, and what was wrong with it. That is reported when
-// the other one cannot be archived either.
+// original is an entry that another one has replaced, and why it can't be archived. That is
+// reported when the other one can't be archived either.
 type original struct {
 	entry Entry
 	finding
 }
 
-// instead gives the entry to be archived in place of one that has to be left out.
+// instead gives the entry to be archived in place of e, which has to be left out.
 func (b *build) instead(e Entry, reason Reason) (Entry, bool) {
 	if b.cfg.Instead == nil {
 		return e, false

@@ -62,7 +62,7 @@ func (c *Client) Day(ctx context.Context, day string) (*Day, error) {
 	return d, nil
 }
 
-// getDay gets a document of a day, of which document makes an empty one.
+// getDay gets a document of a day. Each try reads it into what document returns, an empty one.
 func (c *Client) getDay(ctx context.Context, day, path string, document func() any) error {
 	if !isDay(day) {
 		return fmt.Errorf("%q is not a day such as 2025-12-12", day)

@@ -134,8 +134,8 @@ func (p *pull) seal(ctx context.Context, f *folder, d *Day) (SealState, error) {
 	return SealSaved, nil
 }
 
-// sealedLater reports whether a is a newer seal of the day than b: by its revisions, since the
-// server's clock may have been ahead when b was made, and where these do not tell, by its time.
+// sealedLater reports whether a is a newer seal of the day than b. Higher revisions make it newer,
+// because the server's clock may have been ahead when b was made. Else its time decides.
 func sealedLater(a, b *dayseal.Seal) bool {
 	lower, higher := false, false
 	for i := range a.Hours {
@@ -146,7 +146,7 @@ func sealedLater(a, b *dayseal.Seal) bool {
 }
 
 // askSeal asks for the seal of the day's archives. A pull that waits for hours waits for the seal
-// too, but over all days not longer than maxSealWait. Without a seal it gives the state.
+// too, for at most maxSealWait over all days. The state says why there is no seal.
 func (p *pull) askSeal(ctx context.Context, d *Day) (*dayseal.Seal, SealState, error) {
 	for {
 		s, err := p.client.Seal(ctx, d.Date)
@@ -196,7 +196,7 @@ func (p *pull) keptSeal(f *folder) (SealState, error) {
 	}
 	switch {
 	case err != nil:
-	case older: // the newer one was not out when the day was pulled last
+	case older: // the newer seal was not out when the day was last pulled
 		p.progress.Note(f.date + ": the seal is of former revisions, and the server no longer has the newer one")
 		return SealAwaited, nil
 	case sealAge(s, links) != 0:

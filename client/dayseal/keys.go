@@ -19,7 +19,7 @@ type Keys []note.Verifier
 const maxKeys = 1000
 
 // ParseKeys reads public keys of a log, one a line (c2sp.org/signed-note), as a server gives them
-// at /.well-known/callvault-log-key. Empty lines and those that begin with # count for nothing.
+// at /.well-known/callvault-log-key. It skips empty lines and those that begin with #.
 func ParseKeys(text []byte) (Keys, error) {
 	var keys Keys
 	for i, line := range strings.Split(string(text), "\n") {
@@ -84,13 +84,13 @@ func (k Keys) VerifyProof(data []byte, proof string) error {
 	return errors.New("its proof is not one that can be read")
 }
 
-// policy wants the signature of the key, in a log of the key's name.
+// policy accepts checkpoints of the log of the key's name that the key has signed.
 func policy(key note.Verifier) torchwood.Policy {
 	return torchwood.ThresholdPolicy(2, torchwood.OriginPolicy(key.Name()), torchwood.SingleVerifierPolicy(key))
 }
 
-// strict refuses what decoders of Base64 and of numbers pass over, so that each changed bit of a
-// proof is found.
+// strict refuses other spellings of Base64 and of numbers, which decoders accept, so that each
+// changed bit of a proof is found.
 func strict(proof string) error {
 	loose := strings.Contains(proof, "\r")
 	for line := range strings.SplitSeq(proof, "\n") {

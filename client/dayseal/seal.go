@@ -42,7 +42,7 @@ type Seal struct {
 	TotalFiles     int64     `json:"totalFiles"`
 	TotalSizeBytes int64     `json:"totalSizeBytes"`
 	SealedAt       time.Time `json:"sealedAt"`
-	Salt           string    `json:"salt"` // makes that nobody can guess the leaf's hash
+	Salt           string    `json:"salt"` // random: with it nobody can check a guess of the seal by the leaf's hash
 	Proof          string    `json:"proof"`
 
 	data []byte // the leaf's data
@@ -51,7 +51,7 @@ type Seal struct {
 // MaxSize is the most bytes of a seal.
 const MaxSize = 64 << 10
 
-// errForm is that of bytes that are no seal at all.
+// errForm says that bytes are no seal at all.
 var errForm = errors.New("it is no seal of a day as callvault writes it")
 
 // proofKey begins the last member. It can't be part of a JSON string, where quotes are escaped.
@@ -105,7 +105,7 @@ func (s *Seal) Data() []byte { return s.data }
 // Text is the seal with its proof, as pull stores it.
 func (s *Seal) Text() ([]byte, error) { return Join(s.data, s.Proof) }
 
-// Join puts a proof to the data of a leaf.
+// Join gives a seal: the data of its leaf, with the proof as its last key.
 func Join(data []byte, proof string) ([]byte, error) {
 	text, err := json.Marshal(proof)
 	if err != nil || len(data) < 2 {
@@ -115,8 +115,8 @@ func Join(data []byte, proof string) ([]byte, error) {
 	return append(append(out, text...), '}', '\n'), nil
 }
 
-// check looks for what contradicts itself. A signed seal can't, but it is compared with archives
-// without a key too.
+// check refuses a seal that contradicts itself. A seal with a proof never does, but seals are also
+// compared with archives where no key proves them.
 func (s *Seal) check() error {
 	if _, err := time.Parse(time.DateOnly, s.Day); err != nil || s.Tenant == "" || s.SealedAt.IsZero() {
 		return fmt.Errorf("%w: tenant, utcDay or sealedAt is missing", errForm)

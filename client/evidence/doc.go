@@ -3,6 +3,6 @@
 // log whose public key the reader has.
 //
 // It finds lines and seals that were changed, dropped, doubled or moved after the pack was made,
-// and names them. It can't find what whoever made the pack left out: a log proves what it has.
-// callvault log verify, with the pack's checkpoint, shows that to those who have the catalog.
+// and names them. It can't find what was left out when the pack was made. Whoever has the catalog
+// can: callvault log verify says whether the catalog still has every line of the log.
 package evidence

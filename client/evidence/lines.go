@@ -100,7 +100,7 @@ func (c *checker) checkFile(f *manifestFile) error {
 }
 
 // checkArchive checks a copied archive, and that a seal of the pack names it, unless the manifest
-// says that none does. The seals come first in the manifest.
+// says that none does. The manifest lists the seals before the archives.
 func (c *checker) checkArchive(f *manifestFile, in *os.File) error {
 	name := f.Name
 	info, err := in.Stat()
@@ -124,8 +124,8 @@ func (c *checker) checkArchive(f *manifestFile, in *os.File) error {
 	return nil
 }
 
-// order checks that lines stand once each, in their order. Its text says what is wrong with a
-// line's number; "" for the next one.
+// order checks that each line stands there once, and in its order. Its text says what is wrong with
+// the number of a line; "" when it is the next one.
 func order(next *int64, n int64) (fault string) {
 	switch {
 	case n == *next:

@@ -54,7 +54,7 @@ type Report struct {
 	Lines        int64     `json:"lines"`
 	Seals        int64     `json:"seals"`
 	Files        int       `json:"files"`
-	Unplaced     int64     `json:"unplaced,omitempty"` // what had no place in the log when the pack was made
+	Unplaced     int64     `json:"unplaced,omitempty"` // lines and seals that had no number in the log when the pack was made
 	Unsealed     int64     `json:"unsealed,omitempty"` // archives that no seal of the pack names, as its manifest says
 	LogSize      int64     `json:"logSize"`            // leaves of the checkpoint
 	Proven       bool      `json:"proven"`             // the checkpoint is signed by one of the keys
@@ -237,7 +237,7 @@ func (c *checker) checkStrays() error {
 		case err != nil:
 			c.report.add(name, 0, "It cannot be read: %v.", err)
 		case entry.IsDir() && name == "tile":
-			return fs.SkipDir // what is needed of it leads to the checkpoint
+			return fs.SkipDir // each tile that is used is checked by the checkpoint, and the others prove nothing
 		case !entry.IsDir() && !known[name]:
 			c.report.add(name, 0, "It is no file of the pack.")
 		}

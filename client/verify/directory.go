@@ -21,7 +21,7 @@ type header struct {
 	offset        int64 // of the local header
 	comment       int   // bytes
 	mode          uint32
-	modified      time.Time // as zipformat.Recorded
+	modified      time.Time // as zipformat.Recorded gives it
 	raw           []byte    // all its bytes; valid until the next header is read
 }
 

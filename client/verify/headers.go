@@ -24,7 +24,7 @@ var (
 	}
 )
 
-// entry is what both headers of an entry say, if they are as in archives.
+// entry is what both headers of the entry say in an archive of callvault's.
 func (h *header) entry() zipformat.Entry {
 	return zipformat.Entry{File: string(h.name), Size: h.size, Offset: h.offset, CRC: h.crc, Modified: h.modified}
 }

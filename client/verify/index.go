@@ -5,7 +5,7 @@ import "hash/maphash"
 // entry is what the checks remember of an entry.
 type entry struct {
 	size       int64
-	modified   int64  // Unix time, as zipformat.Recorded
+	modified   int64  // Unix time, as zipformat.Recorded gives it
 	at         uint32 // of its header in the central directory
 	inSums     bool   // SHA256SUMS has it
 	inMetadata bool   // metadata.json has it

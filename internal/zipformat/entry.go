@@ -30,7 +30,7 @@ const (
 	timeExtra    = 9 // id, size, flags, seconds
 )
 
-// What else knows of the layout.
+// What other packages need of the layout.
 const (
 	CRCOffset = 14 // of the CRC-32 in a local header
 	CRCSize   = 4

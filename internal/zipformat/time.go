@@ -39,8 +39,8 @@ func dosTime(t time.Time) (clock, date uint16) {
 	return clock, date
 }
 
-// Recorded returns what headers keep of a time: whole seconds, from 2038 on only even ones. They
-// do not tell times before 1970 from each other; it gives the same one for all of these.
+// Recorded returns what headers keep of a time: whole seconds, from 2038 on only even ones. All
+// times before 1970 become the same one, because headers do not tell them from each other.
 func Recorded(t time.Time) time.Time {
 	if s, ok := (Entry{Modified: t}).unixTime(); ok {
 		return time.Unix(int64(s), 0).UTC()
@@ -48,8 +48,8 @@ func Recorded(t time.Time) time.Time {
 	return fromDOS(dosTime(t))
 }
 
-// ParseTime returns what Recorded gave for the time of an entry, by the fields and the extra field
-// of one of its headers. For fields that no archive has the time means nothing.
+// ParseTime returns what Recorded gave for the time of an entry. It reads the time's fields and the
+// extra field of one of its headers. For fields that no archive has, its result means nothing.
 func ParseTime(clock, date uint16, extra []byte) time.Time {
 	for len(extra) >= 4 {
 		id, n := binary.LittleEndian.Uint16(extra), int(binary.LittleEndian.Uint16(extra[2:]))
@@ -64,7 +64,7 @@ func ParseTime(clock, date uint16, extra []byte) time.Time {
 	return fromDOS(clock, date)
 }
 
-// fromDOS returns the time of an entry that has no other one than this.
+// fromDOS returns the time of an entry that has only the time in MS-DOS format.
 func fromDOS(clock, date uint16) time.Time {
 	t := time.Date(1980+int(date>>9), time.Month(date>>5&15), int(date&31), int(clock>>11), int(clock>>5&63), int(clock&31)*2, 0, time.UTC)
 	if t.Year() <= 1980 {
