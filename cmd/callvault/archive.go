@@ -24,7 +24,7 @@ type archiveCmd struct {
 	Hour         *int   `help:"Only this hour, 0 to 23." placeholder:"H"`
 	Force        bool   `help:"Rebuild also what is complete."`
 	Reopen       bool   `help:"Grant the day another retention period, counted from now."`
-	Wait         bool   `help:"Wait until no hour is pending or being rebuilt; exits with 1 if one failed, or recordings lack that a total counts."`
+	Wait         bool   `help:"Wait until no hour is pending or being rebuilt; exits with 1 if one failed, or if recordings that a total counts were not registered."`
 	JSON         bool   `help:"Print JSON."`
 }
 

@@ -16,7 +16,7 @@ import (
 
 // eraseCmd holds the commands about erasures.
 type eraseCmd struct {
-	Order  eraseOrderCmd  `cmd:"" default:"withargs" help:"Erase conversations: whatever is kept of them, in every copy."`
+	Order  eraseOrderCmd  `cmd:"" default:"withargs" help:"Erase conversations: all that is kept of them, in every copy."`
 	Status eraseStatusCmd `cmd:"" help:"Show how far erasures are, and their proofs."`
 }
 
@@ -28,7 +28,7 @@ type eraseOrderCmd struct {
 	User         string   `xor:"who" placeholder:"ID" help:"Erase the conversations whose user has this id."`
 	Phone        string   `xor:"who" placeholder:"NUMBER" help:"Erase the conversations with this caller or callee, however the number is written."`
 	Yes          bool     `help:"Erase without asking; without it a terminal is asked."`
-	Wait         bool     `help:"Wait until it is proven."`
+	Wait         bool     `help:"Wait until the erasure is proven."`
 	JSON         bool     `help:"Print JSON."`
 }
 

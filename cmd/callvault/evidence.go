@@ -82,7 +82,7 @@ func evidenceText(m *pack.Manifest, out string) string {
 		text += ", and " + count(int(archives), "archive")
 	}
 	if m.Unplaced > 0 {
-		text += fmt.Sprintf("\n%d more had no place in the log yet; make the pack again in a minute. What has none then either is named by: callvault log verify", m.Unplaced)
+		text += fmt.Sprintf("\n%d more had no number in the log yet; make the pack again in a minute. Those that still have none then are named by: callvault log verify", m.Unplaced)
 	}
 	return text + "\nto check it: callvault verify " + shellQuote(out) + " --log-key FILE"
 }

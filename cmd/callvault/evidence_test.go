@@ -9,9 +9,9 @@ import (
 	"github.com/callvault/callvault/internal/pack"
 )
 
-// What has no place in the log will get one in a minute, or never.
+// What has no number in the log gets one within a minute, or never.
 func TestUnplacedLines(t *testing.T) {
-	if text := evidenceText(&pack.Manifest{Tenant: "acme", Unplaced: 2}, "out"); !strings.Contains(text, "2 more had no place") || !strings.Contains(text, "callvault log verify") {
+	if text := evidenceText(&pack.Manifest{Tenant: "acme", Unplaced: 2}, "out"); !strings.Contains(text, "2 more had no number") || !strings.Contains(text, "callvault log verify") {
 		t.Error(text)
 	}
 }

@@ -32,7 +32,7 @@ func (*holdCreateCmd) Help() string {
 	return "No retention, erasure, closing of a tenant or correction ends what a hold covers. Holds stack.\n" +
 		"A hold over days covers their archives, and conversations that were going on, recorded or written to in them.\n" +
 		"A conversation need not be known yet: what comes of it is held.\n" +
-		"What was being deleted already is named, since it is not held.\n\nExamples:\n\n" +
+		"The answer names what is not held, because it is being deleted already.\n\nExamples:\n\n" +
 		"    callvault hold create --tenant acme --name matter-7 --reason 'letter of 3 May' --from 2025-12-01 --to 2025-12-12\n" +
 		"    callvault hold create --tenant acme --name matter-8 --reason 'court order' --conversation c-17 --conversation c-18\n" +
 		"    callvault hold create --tenant acme --name audit-25 --reason 'inquiry' --all --json"

@@ -23,7 +23,7 @@ type logCmd struct {
 
 type logKeyCmd struct {
 	config.Parts `embed:"" group:"Storage:"`
-	Trust        string `placeholder:"FILE" help:"First make the keys of this file known, as after the restore of a backup that lacks them."`
+	Trust        string `placeholder:"FILE" help:"First add the keys of this file to the catalog, as after the restore of a backup that lacks them."`
 	JSON         bool   `help:"Print JSON."`
 }
 
@@ -88,7 +88,7 @@ func (c *logRotateCmd) Run(ctx context.Context, d *deps) error {
 type logVerifyCmd struct {
 	config.Parts `embed:"" group:"Storage:"`
 	Since        string `placeholder:"FILE" help:"A checkpoint that somebody kept: also prove that the log only grew since."`
-	Lost         int64  `placeholder:"N" help:"How many leaves are of lines that restores of the catalog have lost."`
+	Lost         int64  `placeholder:"N" help:"How many leaves may have lost their line, because the catalog was restored."`
 	JSON         bool   `help:"Print JSON."`
 }
 
@@ -135,7 +135,7 @@ func (c *logVerifyCmd) Run(ctx context.Context, d *deps) error {
 	})
 }
 
-// show prints what was found, and fails when that is something.
+// show prints what was found, and fails when anything was.
 func (c *logVerifyCmd) show(d *deps, r evidence.Report) error {
 	if r.Findings == nil {
 		r.Findings = []evidence.Finding{}

@@ -31,9 +31,9 @@ type pullCmd struct {
 	Day            string        `help:"The UTC day: YYYY-MM-DD, yesterday or today." placeholder:"D" xor:"days"`
 	From           string        `help:"First UTC day of a range." placeholder:"D" xor:"days" and:"range"`
 	To             string        `help:"Last UTC day of the range." placeholder:"D" and:"range"`
-	Out            string        `help:"Directory, for DAY/HH.zip and more." placeholder:"DIR" required:""`
+	Out            string        `help:"Directory for archives and seals." placeholder:"DIR" required:""`
 	Parallel       int           `help:"Downloads at a time, 1 to 24 (default 4)." default:"4" placeholder:"N"`
-	Wait           bool          `help:"Ask again until none is pending, nor the seal."`
+	Wait           bool          `help:"Ask again until no hour or seal is pending."`
 	WaitRebuilding bool          `help:"Ask again until no hour waits for a newer revision either."`
 	Poll           time.Duration `help:"Time between two questions of a wait (default 15m)." default:"15m" placeholder:"TIME"`
 	Recheck        bool          `help:"Read the archives that are there too, and download damaged ones again."`

@@ -38,8 +38,8 @@ type recordingCorrectCmd struct {
 func (*recordingCorrectCmd) Help() string {
 	return "What is not named stays as it is. The line that registered the recording may come again and changes nothing.\n" +
 		"A day that has ended takes no recording: reopen it first (callvault archive --reopen).\n" +
-		"Audio that was uploaded by way of callvault is contradicted by --size and --crc32 together only. A SHA-256 that callvault\n" +
-		"computed goes with them; give --sha256, or the next build computes it again.\n\nExamples:\n\n" +
+		"Audio that was uploaded by way of callvault is contradicted by --size and --crc32 together only. They remove a\n" +
+		"SHA-256 that callvault computed; give --sha256, or the next build computes it again.\n\nExamples:\n\n" +
 		"    callvault recording correct --tenant acme --key acme/c-1/a.wav --size 11 --reason 'the line named 5 bytes'\n" +
 		"    callvault recording correct --tenant acme --key acme/c-1/a.wav --timestamp 2025-12-12T14:23:45Z --reason 'clock of host 7'\n" +
 		"    callvault recording correct --tenant acme --key acme/conf.wav --conversation leg-b --message-id 6 --reason 'named leg-a'"

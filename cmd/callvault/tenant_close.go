@@ -65,7 +65,7 @@ type tenantOpenCmd struct {
 }
 
 func (*tenantOpenCmd) Help() string {
-	return "Its credentials and webhooks stay disabled until you enable them. Tokens and links of before stay void.\n\n" +
+	return "Its credentials and webhooks stay disabled until you enable them. Former tokens and links stay void.\n\n" +
 		"Examples:\n\n    callvault tenant open acme --reason 'closed by mistake'"
 }
 

@@ -108,7 +108,7 @@ func (c *verifyCmd) Run(ctx context.Context, d *deps) error {
 			return err
 		}
 	}
-	targets.addUnsealed()
+	targets.addAbsent()
 	for _, v := range append(targets.unread, targets.absent...) {
 		if err := add(v); err != nil {
 			return err

@@ -114,9 +114,10 @@ func (w *verifyTargets) hasSeal(dir string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// addUnsealed adds the hours whose archives the seals name and that are absent, unless day.json
-// said so. It is called after all archives were checked.
-func (w *verifyTargets) addUnsealed() {
+// addAbsent adds the archives that the seals name and that are absent, unless they were added by
+// their day.json. It also notes days without a seal where there are keys. It is called after all
+// archives were checked.
+func (w *verifyTargets) addAbsent() {
 	known := map[string]bool{}
 	for i := range w.absent {
 		known[w.absent[i].Path] = true

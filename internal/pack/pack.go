@@ -67,7 +67,7 @@ type Manifest struct {
 	To      domain.Day `json:"to"`
 	Log     string     `json:"log"` // its name, as in its keys
 	MadeAt  string     `json:"madeAt"`
-	// Unplaced counts lines and seals that had no place in the log yet and are not in the pack.
+	// Unplaced counts lines and seals that had no number in the log yet and are not in the pack.
 	Unplaced int64  `json:"unplaced"`
 	Files    []File `json:"files"`
 }
