@@ -27,7 +27,7 @@ type dayEvent struct {
 	*shortEvent
 }
 
-// shortEvent is what day.short has more than the other events of a day.
+// shortEvent is what day.short has in addition to the other events of a day.
 type shortEvent struct {
 	ShortBy int64        `json:"shortBy"` // recordings
 	Short   []shortTotal `json:"short"`   // the totals that are not met

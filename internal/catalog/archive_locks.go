@@ -32,8 +32,7 @@ func (c *Catalog) SaveVersion(ctx context.Context, objectKey, version string) er
 
 // AwaitLocks lets the archives that are to be deleted wait for the end of their locks. Until then
 // they are not listed by [Catalog.Doomed]. An archive that was never published is listed all the
-// same, because its uploads are aborted at once, and so
-// is what an erasure deletes.
+// same, because its uploads are aborted at once. So is an archive that an erasure deletes.
 func (c *Catalog) AwaitLocks(ctx context.Context) error {
 	_, err := c.db.ExecContext(ctx, awaitLocksSQL)
 	return err
@@ -101,8 +100,8 @@ func (c *Catalog) LocksShort(ctx context.Context) (n int64, err error) {
 // longer than the archive, because clocks differ.
 func LockEnd(dayEnd time.Time) time.Time { return dayEnd.Add(24 * time.Hour) }
 
-// LeastLock is until when it must be locked. The difference to LockEnd is for days that are settled
-// some hours after their hours were built: their locks need not be prolonged.
+// LeastLock gives until when such an archive must be locked at least. It is earlier than LockEnd,
+// so that no lock has to be prolonged where a day is settled some hours after its hours were built.
 func LeastLock(dayEnd time.Time) time.Time { return dayEnd.Add(12 * time.Hour) }
 
 func scanServedArchive(rows *sql.Rows) (a ServedArchive, err error) {

@@ -137,12 +137,12 @@ const backlogCutShortSQL = `SELECT count(*) FROM days d JOIN tenants t ON t.id =
 	WHERE d.expired_us IS NOT NULL AND ` + cutShortSQL + ` AND d.expired_us > $1 AND t.recordings`
 
 // maxWaiting is how long a day waits for its totals before it counts as short, whatever it waits
-// for: longer than any grace. Nobody is told of a day that is never planned, or that cannot be
-// built again.
+// for: longer than any grace. It is for days that are never planned or can't be built again, since
+// no day.short is sent of these.
 const maxWaiting = 48 * time.Hour
 
-// lateTotals is how long after a day's end its totals may come and still count, as a monthly list
-// of calls does.
+// lateTotals is how long after a day's end its totals may come and still count. Some platforms send
+// a list of calls once a month.
 const lateTotals = 100 * 24 * time.Hour
 
 // backlogTotalsSQL counts at $1, for ends since $2, with $3 = $1 - maxWaiting and $4 = $1 -

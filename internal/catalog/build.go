@@ -89,7 +89,8 @@ type BuildInput struct {
 	Former     *FormerArchive // the hour does not serve it any more, but has its bytes; nil for none
 }
 
-// FormerArchive is an archive that nobody is given any more, and whose bytes are still there.
+// FormerArchive is an archive that its hour does not serve any more, and whose bytes are still
+// there.
 type FormerArchive struct {
 	ObjectKey string
 	Size      int64

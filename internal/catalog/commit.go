@@ -79,8 +79,8 @@ func (c *Catalog) Commit(ctx context.Context, b Claim, r BuildResult) error {
 	})
 }
 
-// supersede marks the served archive of a locked hour as superseded. Former revisions that a hold
-// protects are looked at again, because the hour may have a newer one that stands for them.
+// supersede marks the served archive of a locked hour as superseded. The sweeper looks again at
+// former revisions that a hold protects, because a newer one may stand for them now.
 func (c *Catalog) supersede(ctx context.Context, tx *db.Tx, key domain.HourKey, at int64) error {
 	_, err := tx.ExecContext(ctx, `UPDATE archives SET state = 'superseded',
 		delete_after_us = CASE WHEN links_until_us > $4 THEN links_until_us ELSE $4 END + $5

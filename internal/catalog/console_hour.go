@@ -31,7 +31,7 @@ type HourHistory struct {
 // HourArchive is one archive of an hour: finished, unfinished or replaced.
 type HourArchive struct {
 	Revision  int64
-	State     string // writing, published, superseded, retained, doomed or deleting
+	State     string // writing, published, hidden, superseded, retained, doomed or deleting
 	Deleted   bool   // its bytes are gone
 	Size      int64
 	Files     int

@@ -172,7 +172,7 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 }
 
 // refuseMove refuses to take a recording out of its conversation or its hour while a hold covers
-// the conversation: the hold might not cover it any more. Error: KindConflict.
+// the conversation, because the hold might not cover the recording there. Error: KindConflict.
 func refuseMove(ctx context.Context, tx *db.Tx, tenant, conversation string) error {
 	var name string
 	err := tx.QueryRowContext(ctx, `SELECT `+holds.ConversationNameSQL("$1", "$2"), tenant, conversation).Scan(db.OrZero(&name))

@@ -177,8 +177,8 @@ func (c *Catalog) changeCredential(ctx context.Context, kind CredentialKind, act
 	})
 }
 
-// refuseClosed refuses a tenant that does not exist or is closed. It waits for a transaction that
-// closes the tenant, and such a one waits for it.
+// refuseClosed refuses a tenant that does not exist or is closed. The transaction waits for one
+// that closes the tenant, and keeps the tenant from being closed until it ends.
 func refuseClosed(ctx context.Context, tx *db.Tx, tenant string) error {
 	if _, err := requireTenant(ctx, tx, tenant); domain.KindOf(err) != domain.KindNotFound && err != nil {
 		return err

@@ -16,8 +16,9 @@ import (
 const (
 	// EndsWait is how long nothing ends by a source retention that was set or became shorter.
 	EndsWait = 24 * time.Hour
-	// restWait is how long a conversation stays at least after the last line that changed it. So
-	// there is time to keep what is older than the source retention when it is taken in.
+	// restWait is how long a conversation stays at least after the last line that changed it. So a
+	// conversation that is older than the source retention when it is taken in does not end at
+	// once.
 	restWait = 24 * time.Hour
 )
 
@@ -31,8 +32,8 @@ func agedSQL(until string) string {
 	AND ` + noneSQL(`recordings r WHERE r.conversation_id = c.id AND r.tenant = c.tenant AND r.ts_us > `+until)
 }
 
-// noneSQL is true if there are no such rows. It asks for a value, which PostgreSQL looks up for
-// each row. NOT EXISTS for many rows may make it read the whole table.
+// noneSQL is true if there are no such rows. It is a subquery for a value, which PostgreSQL runs by
+// an index for each conversation. For NOT EXISTS it may read the whole table.
 func noneSQL(rows string) string { return `(SELECT 1 FROM ` + rows + ` LIMIT 1) IS NULL` }
 
 const nowSQL = `(SELECT now_us FROM catalog_clock)`
@@ -92,9 +93,9 @@ func (n EndCounts) Text(days int) string {
 		"%d more are held. They are deleted with their audio, and nothing brings them back", days, n.Conversations, n.Recordings, n.Bytes, n.Messages, n.Held)
 }
 
-// CountEnded takes recordings that ended out of the counts of their hours and into those of what
-// was there: a total counts them, and a later count of the rows does not. It must come after the
-// transaction's last lock of an object or a row of source data, as raiseWanted must.
+// CountEnded moves recordings that ended from the counts of their hours to erased_recordings,
+// because a total still counts them. It locks days, so it must come after the transaction's last
+// lock of an object or a row of source data, as raiseWanted must.
 func CountEnded(ctx context.Context, tx *db.Tx, count map[domain.HourKey]int64) error {
 	for _, h := range slices.SortedFunc(maps.Keys(count), domain.HourKey.Compare) {
 		if _, err := lockDay(ctx, tx, h.Tenant, h.Day); err != nil {

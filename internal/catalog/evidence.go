@@ -16,11 +16,11 @@ import (
 // ActionEvidence is the audit log's action of an evidence pack that was made.
 const ActionEvidence = "evidence.export"
 
-// SealedLine is a line of the audit log with its place in the log.
+// SealedLine is a line of the audit log with the number of its leaf.
 type SealedLine struct {
 	merkle.Line
-	LinksText string // of audit_links, "" without
-	Leaf      int64  // -1 while it has no place yet
+	LinksText string // of audit_links; "" for a line without links
+	Leaf      int64  // -1 while it has no number yet
 }
 
 const evidencePage = 1000
@@ -77,10 +77,10 @@ func (c *Catalog) EvidenceExport(ctx context.Context, tenant, manifest string, s
 	return list[0], nil
 }
 
-// SealedDay is a seal of a day with its place in the log.
+// SealedDay is a seal of a day with the number of its leaf.
 type SealedDay struct {
 	Data string // the leaf's data
-	Leaf int64  // -1 while it has no place yet
+	Leaf int64  // -1 while it has no number yet
 }
 
 // EvidenceSeals lists all seals of a tenant's day, oldest first.
@@ -96,8 +96,10 @@ func (c *Catalog) EvidenceSeals(ctx context.Context, tenant string, day domain.D
 		WHERE s.tenant = $1 AND s.day = $2 ORDER BY s.record`, tenant, day)
 }
 
-// evidenceTables are the rows that an evidence pack tells of, by the name of its file. The columns
-// are named as in the pack; those that end with Us are times.
+// evidenceTables are queries for the rows that an evidence pack has, by the name of its file. The
+// columns are named as in the pack; those that end with Us are times. Each query takes the tenant
+// and two days. One for all days compares the two with each other, because a query must use all of
+// its parameters.
 //
 //nolint:gochecknoglobals // a table
 var evidenceTables = map[string]string{

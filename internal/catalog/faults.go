@@ -50,7 +50,7 @@ type faultDetail struct {
 
 // RecordingFault stores that a recording's bytes are not right, and writes the first finding into
 // the audit log. found is their SHA-256, if they could be read. It stores nothing of a recording
-// that was removed or corrected since r was read. new says that the fault was not known.
+// that was removed or corrected since r was read. isNew says that the fault was not known.
 func (c *Catalog) RecordingFault(ctx context.Context, r PatrolRecording, reason string, found *domain.SHA256) (isNew bool, err error) {
 	err = c.db.Update(ctx, func(tx *db.Tx) error {
 		var same bool

@@ -87,7 +87,7 @@ func (c *Catalog) CreateHold(ctx context.Context, o holds.Order, by audit.Origin
 	return r, err
 }
 
-// readGoing reads what the hold can't keep any more.
+// readGoing reads what the hold can't keep, because it is being deleted.
 func (r *HoldResult) readGoing(ctx context.Context, tx *db.Tx) (err error) {
 	if err := tx.QueryRowContext(ctx, goingSQL("count(*)"), r.Tenant).Scan(&r.Going); err != nil {
 		return err
@@ -122,7 +122,7 @@ func (c *Catalog) ReleaseHold(ctx context.Context, tenant, name, reason string, 
 		if h, until, err = holds.Release(ctx, tx, tenant, name, reason, by); err != nil {
 			return err
 		}
-		// They are looked at again then. What another hold protects waits on.
+		// The sweeper looks at them again then. What another hold protects stays.
 		_, err = tx.ExecContext(ctx, `UPDATE archives SET delete_after_us = $2
 			WHERE tenant = $1 AND state IN ('superseded', 'retained') AND delete_after_us IS NULL`, tenant, until)
 		return err

@@ -62,8 +62,8 @@ func (r *registration) refuseErasedKeys(ctx context.Context, b *Batch) error {
 	return refuse(named[first].line, domain.KindInvalid, "%q is the key of a recording that was erased; send line and audio under another key", named[first].field)
 }
 
-// keepOut remembers the object keys that lines of erased conversations name, so that their audio is
-// not stored either. A key that another recording or conversation has is not touched.
+// keepOut adds the hashes of the object keys that lines of erased conversations name, so that their
+// audio is not stored either. It leaves out keys that another recording or conversation has.
 func (r *registration) keepOut(ctx context.Context, b *Batch, gone map[string]bool) error {
 	hours := map[string]domain.HourKey{}
 	for i := range b.Recordings {
@@ -125,8 +125,8 @@ func queueErased(ctx context.Context, tx *db.Tx, tenant string, keys []string, a
 }
 
 // takenKeys gives those of the keys that another tenant has, or another recording or conversation.
-// It locks their rows first, as every transaction does that names keys: what names one later waits,
-// or is seen here.
+// It locks their rows first, as every transaction does that names keys. So it sees what has named
+// one before, and what names one later waits.
 func (r *registration) takenKeys(ctx context.Context, keys []string) (map[string]bool, error) {
 	if r.tx.Postgres() {
 		_, err := r.tx.ExecContext(ctx, `SELECT 1 FROM objects WHERE key IN (`+db.Parameters(1, len(keys))+`) ORDER BY key FOR UPDATE`, db.Texts(keys)...)
@@ -160,8 +160,8 @@ func CountErased(ctx context.Context, tx *db.Tx, count map[domain.HourKey]int64)
 	return nil
 }
 
-// refuseErased refuses to give a recording to an erased conversation. erasures is that of the
-// tenant's state.
+// refuseErased refuses to give a recording to an erased conversation. erasures is how many of the
+// tenant's conversations were erased.
 func (c *Catalog) refuseErased(ctx context.Context, tx *db.Tx, tenant, conversation string, erasures int64) error {
 	if erasures == 0 {
 		return nil
@@ -183,8 +183,8 @@ func (c *Catalog) erasedKey(ctx context.Context, tx *db.Tx, tenant, key string, 
 }
 
 // dropErased queues the deletion of bytes whose recording was erased before or during their upload.
-// Bytes that an erasure left to the platform stay. Error: KindConflict for another key without that
-// row.
+// Bytes that an erasure left to the platform stay. Error: KindConflict for a key that was not
+// erased, or that has a row again.
 func (c *Catalog) dropErased(ctx context.Context, tx *db.Tx, tenant string, u Upload) error {
 	t, err := requireTenant(ctx, tx, tenant)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 // orCorrectTotal says what to do where the line of a total is right and what is known is not.
 const orCorrectTotal = "; if this line is right, an operator corrects what stands (callvault total correct)"
 
-// totals stores the totals of a batch. It locks the days of its totals, of erased and of
-// all changed recordings, in order, because raiseWanted locks the latter afterwards.
+// totals stores the totals of a batch. It locks the days of its totals, of erased recordings and of
+// changed ones together, in order, because raiseWanted locks those of changed ones afterwards.
 func (r *registration) totals(ctx context.Context, lines []Line[domain.Total]) error {
 	if len(lines)+len(r.counted) == 0 {
 		return nil

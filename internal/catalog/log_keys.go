@@ -65,7 +65,7 @@ func (c *Catalog) AddLogKeys(ctx context.Context, key NewLogKey, secret SigningK
 			return err
 		}
 		added += n
-		if _, err := tx.ExecContext(ctx, `UPDATE log_keys SET retired_us = $1 WHERE retired_us IS NULL`, at); err != nil { // its private key is lost
+		if _, err := tx.ExecContext(ctx, `UPDATE log_keys SET retired_us = $1 WHERE retired_us IS NULL`, at); err != nil { // one whose private key is lost
 			return err
 		}
 		return saveLogKey(ctx, tx, key, at, ActionLogKey, "", o)

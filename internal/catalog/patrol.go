@@ -88,7 +88,7 @@ func (c *Catalog) ClaimPatrol(ctx context.Context, kind string, every, lease tim
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE patrols SET running = TRUE, started_us = $2, due_us = $3, expected = $4, objects = 0, bytes = 0,
 			tenant = '', day = '', object_key = '' WHERE kind = $1 AND NOT running AND (started_us <= $5 OR started_us > $2) AND $6`,
-			kind, at, at+every.Microseconds(), expected, at-every.Microseconds(), begins); err != nil { // one that is due only now begins with the next claim
+			kind, at, at+every.Microseconds(), expected, at-every.Microseconds(), begins); err != nil { // a round that became due since patrolBegins waits for the next claim
 			return err
 		}
 		// A lease that ends later than any given now was given before the clock stepped back.

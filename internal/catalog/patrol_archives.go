@@ -51,7 +51,7 @@ func scanPatrolArchive(rows *sql.Rows) (a PatrolArchive, err error) {
 
 // SuspectArchive reports that a published archive's object has as many bytes as were published and
 // another ETag. That is no verdict, because a bucket that was mirrored or encrypted anew has other
-// ETags. The patrol reads the archive next. new says that it was not suspect.
+// ETags. The patrol reads the archive next. isNew says that it was not suspect.
 func (c *Catalog) SuspectArchive(ctx context.Context, objectKey string) (isNew bool, err error) {
 	return db.Affected(c.db.ExecContext(ctx, `UPDATE archives SET suspect = TRUE WHERE object_key = $1 AND state = 'published' AND NOT suspect`, objectKey))
 }

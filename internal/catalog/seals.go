@@ -40,8 +40,9 @@ type sealedHour struct {
 	MissingFileCount int64   `json:"missingFileCount"`
 }
 
-// sealDay makes a seal of a locked day of which no hour is pending, or which ends now: then before
-// its hours end. It makes none that says the same as the one before, unless the day ends.
+// sealDay makes a seal of a locked day of which no hour is pending. When the day ends, it is called
+// before the day's hours end. It makes no seal that says the same as the one before, unless the day
+// ends.
 func sealDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at int64, ends bool) error {
 	s, err := readSeal(ctx, tx, tenant, day)
 	if err != nil {
@@ -115,7 +116,7 @@ func readSeal(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (da
 
 // Seal is a seal of a day.
 type Seal struct {
-	Record int64  // with merkle.KindSeal its key in the log
+	Record int64  // together with merkle.KindSeal, the key of its leaf; 0 for no seal
 	Data   []byte // the leaf's data: its JSON without proof
 }
 

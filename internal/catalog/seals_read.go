@@ -28,7 +28,7 @@ func (c *Catalog) DaySeal(ctx context.Context, r DayRequest) (Seal, error) {
 	if err := c.db.QueryRowContext(ctx, `SELECT coalesce(max(n_pending), 0) FROM days WHERE tenant = $1 AND day = $2`, r.Tenant, r.Day).Scan(&pending); err != nil {
 		return Seal{}, err
 	}
-	if pending > 0 { // also again: what a former seal says of the hour may be erased
+	if pending > 0 { // maybe after an erasure: then the former seal tells of what was erased
 		return Seal{}, ErrUnsealed
 	}
 	s, err := seal(ctx, c.db, provenSealSQL, r.Tenant, r.Day)

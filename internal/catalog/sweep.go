@@ -20,7 +20,7 @@ func protectedSQL() string {
 }
 
 // heldRevisionSQL is true for archives of a held hour that no newer revision stands for. A
-// recording that moved away is on no newer one. A hold over its conversation does not cover it
+// recording that moved away is in no newer revision. A hold over its conversation does not cover it
 // here: it moved before that hold.
 func heldRevisionSQL() string {
 	return holds.HourSQL("archives.tenant", "archives.day", "archives.hour") + `

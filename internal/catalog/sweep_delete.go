@@ -108,7 +108,8 @@ func (c *Catalog) StartDeletion(ctx context.Context, d DoomedArchive) (bool, err
 	})
 }
 
-// tellKept writes into the audit log which archives stay of which it says that their bytes go.
+// tellKept writes an audit line for each archive that stays although an earlier line says that its
+// bytes go.
 func tellKept(ctx context.Context, tx *db.Tx, tenant string, at int64) error {
 	kept, err := db.Collect(ctx, tx, func(rows *sql.Rows) (line archiveDetail, err error) {
 		var hour int

@@ -86,7 +86,7 @@ func (c *Catalog) reopenOrClose(ctx context.Context, id, reason string, change f
 		return domain.Errorf(domain.KindInvalid, "the reason is missing; give one, the audit log keeps it")
 	}
 	return c.db.Update(ctx, func(tx *db.Tx) error {
-		if err := holds.ExcludeAll(ctx, tx, id); err != nil { // what was taken in before is there
+		if err := holds.ExcludeAll(ctx, tx, id); err != nil { // waits for what is being taken in
 			return err
 		}
 		t, err := scanTenant(tx.QueryRowContext(ctx, tenantSQL(), id))
@@ -101,7 +101,7 @@ func (c *Catalog) reopenOrClose(ctx context.Context, id, reason string, change f
 	})
 }
 
-// left is what keeps a tenant from being deleted while it has any, with the queries that count it.
+// left lists what a deleted tenant may not have any more, with the queries that count it.
 func left() []struct{ one, many, query string } {
 	return []struct{ one, many, query string }{
 		{"active hold", "active holds", `SELECT count(*) FROM holds WHERE tenant = $1 AND released_us IS NULL`},
@@ -115,8 +115,8 @@ func left() []struct{ one, many, query string } {
 	}
 }
 
-// goingTables are the tables whose rows of a tenant go with it. What is in the audit log, and what
-// tells of holds and erasures, stays.
+// goingTables are the tables whose rows are deleted with their tenant. The audit log, and the rows
+// of holds and erasures, stay.
 func goingTables() []string {
 	return []string{"window_uses", "windows", "failed_files", "faults", "hours", "totals", "days", "agents", "messages", "transcripts", "history",
 		"erased", "erased_recordings", "webhook_deliveries", "webhook_events", "webhook_endpoints", "applications", "api_keys"}

@@ -17,7 +17,7 @@ type tenantDetail struct {
 	Settings map[string]any     `json:"settings,omitempty"`
 	Changed  *map[string]fromTo `json:"changed,omitempty"`
 	Ended    []endedDay         `json:"endedDays,omitempty"` // days that a change of the retention ended
-	Ends     *EndCounts         `json:"ends,omitempty"`      // what a shorter source retention was to end when it was set
+	Ends     *EndCounts         `json:"ends,omitempty"`      // what ends by a shorter source retention, as counted when it was set
 	EndsFrom *time.Time         `json:"endsFrom,omitempty"`  // when it begins to
 	audit.Origin
 }

@@ -138,7 +138,7 @@ const countRegisteredSQL = `UPDATE hours SET counted = wanted,
 	registered = (SELECT count(*) FROM recordings r WHERE r.hour = hours.hour AND r.tenant = hours.tenant AND r.day = hours.day)
 	WHERE tenant = $1 AND day = $2 AND counted <> wanted`
 
-// uncount takes n recordings out of an hour of a locked day of which no other archive is wanted.
+// uncount takes n recordings out of the count of an hour of a locked day, without raising wanted.
 func uncount(ctx context.Context, tx *db.Tx, h domain.HourKey, n int64) error {
 	_, err := tx.ExecContext(ctx, `UPDATE hours SET registered = registered - $4 WHERE tenant = $1 AND day = $2 AND hour = $3 AND counted = wanted`,
 		h.Tenant, h.Day, h.Hour, n)

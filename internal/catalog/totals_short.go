@@ -8,8 +8,8 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// shortDaysSQL lists days that would have been complete for $1 microseconds, had their totals been
-// met, and whose tenants were not told.
+// shortDaysSQL lists days that only their totals have kept from being complete, for $1
+// microseconds, and whose tenants were not told.
 const shortDaysSQL = `SELECT tenant, day FROM days WHERE short_us <= (SELECT now_us FROM catalog_clock) - CAST($1 AS BIGINT)
 	AND short_us IS NOT NULL AND told_short_us IS NULL AND expired_us IS NULL ORDER BY short_us LIMIT $2`
 

@@ -39,7 +39,7 @@ type Deletion struct {
 }
 
 // Queue puts objects into the outbox, in the transaction that removes their rows. They are due at
-// once. One that is there already stays as it is.
+// once. An object that is in the outbox already stays as it is.
 func Queue(ctx context.Context, tx *db.Tx, list []Deletion, at int64) error {
 	for chunk := range slices.Chunk(list, 500) {
 		var args []any
@@ -71,8 +71,8 @@ func Queued(ctx context.Context, tx db.Querier, keys []string) (queued []string,
 	return queued, nil
 }
 
-// Lease is how long claimed objects are nobody else's to delete. So no request to delete arrives
-// after another one was answered and the key was named anew.
+// Lease is how long nobody else deletes an object that was claimed. Without it a slow request could
+// arrive after another one was answered, and delete the bytes of a key that was named anew.
 const Lease = 15 * time.Minute
 
 // Claim claims objects whose bytes must be deleted now, at most limit. They are due again after
@@ -98,8 +98,8 @@ func claimSQL(skip string) string {
 		RETURNING key, tenant, etag, version_id, size, sha256, cause, subject, tries`
 }
 
-// Done takes an object out of the outbox: its bytes are gone, or are others by now. The latter are
-// to be left after that.
+// Done takes an object out of the outbox, because its bytes are gone, or are others by now. For
+// other bytes the caller also calls [Leave].
 func Done(ctx context.Context, tx *db.Tx, key string) error {
 	for _, table := range []string{"deletions", "left_objects"} {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE key = $1`, key); err != nil {

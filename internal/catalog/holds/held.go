@@ -39,7 +39,7 @@ func WideHourSQL(tenant, day string) string {
 	return exists(tenant, fmt.Sprintf(`h_.scope = 'all' OR h_.scope = 'days' AND %s BETWEEN h_.from_day AND h_.to_day`, day))
 }
 
-// DaySQL is true while a hold covers an hour of a day.
+// DaySQL is true while a hold covers what any hour's archive of a day has.
 func DaySQL(tenant, day string) string { return exists(tenant, dayOf(day, "")) }
 
 // HourNameSQL gives the name of a hold that covers what an hour's archive has; NULL when none does.

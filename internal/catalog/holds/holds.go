@@ -150,10 +150,10 @@ type detail struct {
 	audit.Origin
 }
 
-// Create inserts a hold with its line in the audit log. The transaction has called [Exclude], and
-// spares what is about to be deleted. It lists the conversations of which nothing is known yet: the
-// hold covers them as soon as something is. Errors: KindInvalid, KindConflict for a name that an
-// active hold has.
+// Create inserts a hold with its line in the audit log. The transaction has called [Exclude]
+// before, and spares what is about to be deleted afterwards. unknown lists the conversations of
+// which nothing is known yet: the hold covers them as soon as something is. Errors: KindInvalid,
+// KindConflict for a name that an active hold has.
 func Create(ctx context.Context, tx *db.Tx, o Order, by audit.Origin) (h Hold, unknown []string, err error) {
 	if err := o.Check(); err != nil {
 		return h, nil, err

@@ -7,7 +7,7 @@ import (
 	"github.com/callvault/callvault/internal/db"
 )
 
-// Sealed is a leaf that has a number, with what it is of.
+// Sealed is a leaf that has a number, with the row that it is of.
 type Sealed struct {
 	N int64
 	Record
@@ -46,15 +46,15 @@ func records() source {
 	return source{table: "log_records", id: "id", kind: "nullif(t.kind, 'line')", columns: `t.kind, t.id, t.data, NULL, NULL, NULL, NULL, NULL, NULL, NULL`, own: "TRUE"}
 }
 
-// Page is what of a number of rows is unknown to the log.
+// Page tells which of some rows the log does not know.
 type Page struct {
 	Unknown []Record
 	Last    int64 // id of the last row that was looked at
 	End     bool  // there was no row to look at
 }
 
-// UnknownLines looks at limit lines at most, from a seq on, for those that are neither a leaf nor
-// wait in the queue, nor are of the backfill: somebody has inserted them without the trigger.
+// UnknownLines looks at limit lines at most, from a seq on. It lists those that are no leaf, do not
+// wait in the queue, and are not of the backfill: somebody has inserted them without the trigger.
 func (l *Log) UnknownLines(ctx context.Context, from int64, limit int) (Page, error) {
 	return l.unknown(ctx, lines(), from, limit)
 }

@@ -67,7 +67,7 @@ func (l *Log) LeafOf(ctx context.Context, k Key) (n int64, err error) {
 	return n, db.NotFound(err, "the %s %d has no number in the log yet", k.Kind, k.Ref)
 }
 
-// Tile reads the hashes of a tile, as many as there are.
+// Tile reads the hashes of a tile: 256, and fewer in the last one of a level.
 func (l *Log) Tile(ctx context.Context, level int, n int64) (hashes []byte, err error) {
 	err = l.db.QueryRowContext(ctx, `SELECT hashes FROM log_tiles WHERE level = $1 AND n = $2`, level, n).Scan(&hashes)
 	return hashes, db.NotFound(err, "the catalog has no tile %d of level %d", n, level)

@@ -59,7 +59,7 @@ type Tile struct {
 	Hashes []byte
 }
 
-// Batch is one step of the sealer.
+// Batch is what one step of the sealer writes.
 type Batch struct {
 	From       int64  // the tree's size before
 	Leaves     []Leaf // the next ones, from From on; those of an unknown key are adopted

@@ -52,7 +52,7 @@ CREATE INDEX deletions_subject ON deletions (subject) WHERE subject IS NOT NULL;
 -- Archives have two more states. The bytes of retained ones stay, because their day has ended under
 -- a hold. Those of deleting ones go: programs before this step delete the bytes of doomed ones.
 ALTER TABLE archives
-    ADD COLUMN cause TEXT,                            -- why it is doomed: retention, superseded, unfinished, gone or erasure
+    ADD COLUMN cause TEXT,                            -- why it is doomed: retention, superseded, unfinished, gone, broken or erasure
     ADD COLUMN parted BOOLEAN NOT NULL DEFAULT FALSE; -- a recording in it was corrected to be in another hour
 
 -- Programs before this step know no holds. For them expiry and deletions pause for ever. The pause
