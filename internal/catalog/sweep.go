@@ -21,7 +21,7 @@ func protectedSQL() string {
 
 // heldRevisionSQL is true for archives of a held hour that no newer revision stands for. A
 // recording that moved away is in no newer revision. A hold over its conversation does not cover it
-// here: it moved before that hold.
+// here, because it moved before that hold.
 func heldRevisionSQL() string {
 	return holds.HourSQL("archives.tenant", "archives.day", "archives.hour") + `
 		AND (archives.parted AND ` + holds.WideHourSQL("archives.tenant", "archives.day") + ` OR NOT EXISTS (SELECT 1 FROM archives n_ WHERE n_.tenant = archives.tenant AND n_.day = archives.day
