@@ -175,8 +175,8 @@ func jsonRow(rows *sql.Rows) ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// Retained is an archive that an evidence pack can copy.
-type Retained struct {
+// EvidenceArchive is an archive that an evidence pack can copy.
+type EvidenceArchive struct {
 	Day            domain.Day
 	Hour           int
 	Revision       int64
@@ -187,9 +187,9 @@ type Retained struct {
 	ManifestSHA256 string
 }
 
-// RetainedArchives lists the archives of a tenant's day that are served, or that a hold keeps.
-func (c *Catalog) RetainedArchives(ctx context.Context, tenant string, day domain.Day) ([]Retained, error) {
-	return db.Collect(ctx, c.db, func(rows *sql.Rows) (r Retained, err error) {
+// EvidenceArchives lists the archives of a tenant's day that are served, or that a hold keeps.
+func (c *Catalog) EvidenceArchives(ctx context.Context, tenant string, day domain.Day) ([]EvidenceArchive, error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (r EvidenceArchive, err error) {
 		err = rows.Scan(&r.Day, &r.Hour, &r.Revision, &r.Size, &r.ObjectKey, &r.ETag, db.OrZero(&r.VersionID), &r.ManifestSHA256)
 		return r, err
 	}, `SELECT day, hour, revision, size, object_key, etag, version_id, manifest_sha256 FROM archives

@@ -197,7 +197,7 @@ func (w *writer) archives(ctx context.Context) error {
 		return nil
 	}
 	for day := w.From; day <= w.To; day = day.Add(1) {
-		list, err := w.catalog.RetainedArchives(ctx, w.Tenant, day)
+		list, err := w.catalog.EvidenceArchives(ctx, w.Tenant, day)
 		if err != nil {
 			return err
 		}
@@ -211,7 +211,7 @@ func (w *writer) archives(ctx context.Context) error {
 }
 
 // copy copies one archive.
-func (w *writer) copy(ctx context.Context, a catalog.Retained) error {
+func (w *writer) copy(ctx context.Context, a catalog.EvidenceArchive) error {
 	hour := domain.HourKey{Tenant: w.Tenant, Day: a.Day, Hour: a.Hour}
 	f, err := w.create(fmt.Sprintf("archives/%s/%s-%d.zip", a.Day, hour.HH(), a.Revision))
 	if err != nil {
