@@ -6,7 +6,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/catalog/holds"
 	"github.com/callvault/callvault/internal/db"
@@ -58,8 +57,6 @@ const (
 	ActionArchiveKeep   = "archive.keep"   // they stay after all, because the store did not delete them before a hold came
 )
 
-// actorWorker is the actor of what no caller asked for.
-const actorWorker = "worker"
 
 type archiveDetail struct {
 	Day            domain.Day `json:"day"`
@@ -104,7 +101,7 @@ func (c *Catalog) StartDeletion(ctx context.Context, d DoomedArchive) (bool, err
 		if err != nil || !told {
 			return true, err
 		}
-		return true, audit.Origin{Actor: actorWorker}.Append(ctx, tx, at, d.Tenant, ActionArchiveDelete, line)
+		return true, WorkerOrigin().Append(ctx, tx, at, d.Tenant, ActionArchiveDelete, line)
 	})
 }
 
@@ -120,7 +117,7 @@ func tellKept(ctx context.Context, tx *db.Tx, tenant string, at int64) error {
 		RETURNING day, hour, revision, object_key, manifest_sha256`, tenant)
 	for _, line := range kept {
 		if err == nil {
-			err = audit.Origin{Actor: actorWorker}.Append(ctx, tx, at, tenant, ActionArchiveKeep, line)
+			err = WorkerOrigin().Append(ctx, tx, at, tenant, ActionArchiveKeep, line)
 		}
 	}
 	return err

@@ -38,7 +38,7 @@ type closeDetail struct {
 // its webhooks. What it has is archived and ends as before. Errors: KindNotFound, KindInvalid
 // without a reason, KindConflict for a closed tenant.
 func (c *Catalog) CloseTenant(ctx context.Context, id, reason string, o audit.Origin) (out Closed, err error) {
-	err = c.reopenOrClose(ctx, id, reason, func(tx *db.Tx, t domain.Tenant, at int64) error {
+	err = c.closeOrOpen(ctx, id, reason, func(tx *db.Tx, t domain.Tenant, at int64) error {
 		if !t.Closed.IsZero() {
 			return domain.Errorf(domain.KindConflict, "tenant %s was closed on %s already", id, domain.DayOf(t.Closed))
 		}
@@ -70,7 +70,7 @@ func (c *Catalog) CloseTenant(ctx context.Context, id, reason string, o audit.Or
 // OpenTenant opens a closed tenant again. Its credentials and webhooks stay disabled until somebody
 // enables them; what they had got stays void. Errors as of CloseTenant.
 func (c *Catalog) OpenTenant(ctx context.Context, id, reason string, o audit.Origin) error {
-	return c.reopenOrClose(ctx, id, reason, func(tx *db.Tx, t domain.Tenant, at int64) error {
+	return c.closeOrOpen(ctx, id, reason, func(tx *db.Tx, t domain.Tenant, at int64) error {
 		if t.Closed.IsZero() {
 			return domain.Errorf(domain.KindConflict, "tenant %s is not closed", id)
 		}
@@ -81,7 +81,9 @@ func (c *Catalog) OpenTenant(ctx context.Context, id, reason string, o audit.Ori
 	})
 }
 
-func (c *Catalog) reopenOrClose(ctx context.Context, id, reason string, change func(tx *db.Tx, t domain.Tenant, at int64) error) error {
+// closeOrOpen runs change in a transaction that has the tenant's exclusive lock, if there is a
+// reason.
+func (c *Catalog) closeOrOpen(ctx context.Context, id, reason string, change func(tx *db.Tx, t domain.Tenant, at int64) error) error {
 	if reason == "" {
 		return domain.Errorf(domain.KindInvalid, "the reason is missing; give one, the audit log keeps it")
 	}
