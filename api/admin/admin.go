@@ -72,7 +72,7 @@ type Actions interface {
 type Ends interface {
 	CountEnds(ctx context.Context, tenant string, days int) (catalog.EndCounts, error)
 	SetTenant(ctx context.Context, id string, change func(*domain.Tenant), o audit.Origin) (domain.Tenant, error)
-	SetTenantToEnd(ctx context.Context, id string, change func(*domain.Tenant), ends catalog.EndCounts, o audit.Origin) (domain.Tenant, error)
+	SetTenantConfirmed(ctx context.Context, id string, change func(*domain.Tenant), ends catalog.EndCounts, o audit.Origin) (domain.Tenant, error)
 	CloseTenant(ctx context.Context, id, reason string, o audit.Origin) (catalog.Closed, error)
 	OpenTenant(ctx context.Context, id, reason string, o audit.Origin) error
 	DeleteTenant(ctx context.Context, id string, o audit.Origin) error

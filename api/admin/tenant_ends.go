@@ -49,7 +49,7 @@ func (h *handler) putSourceRetention(r *http.Request) (any, error) {
 	if !body.Confirm {
 		return nil, domain.Errorf(domain.KindConflict, "%s; nothing is changed. If that is meant, send confirm with true", ends.Text(*body.Days))
 	}
-	t, err = h.deps.Catalog.SetTenantToEnd(ctx, id, change, ends, origin(r))
+	t, err = h.deps.Catalog.SetTenantConfirmed(ctx, id, change, ends, origin(r))
 	return tenantEndsJSON{t.JSON(), &ends}, err
 }
 

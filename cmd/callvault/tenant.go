@@ -146,7 +146,7 @@ func (c *tenantSetCmd) Run(ctx context.Context, d *deps) error {
 		set := p.Catalog.SetTenant
 		if sources != nil {
 			set = func(ctx context.Context, id string, change func(*domain.Tenant), o audit.Origin) (domain.Tenant, error) {
-				return p.Catalog.SetTenantToEnd(ctx, id, change, *sources, o)
+				return p.Catalog.SetTenantConfirmed(ctx, id, change, *sources, o)
 			}
 		}
 		t, err := set(ctx, c.ID, apply, commandOrigin())

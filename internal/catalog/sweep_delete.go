@@ -57,7 +57,6 @@ const (
 	ActionArchiveKeep   = "archive.keep"   // they stay after all, because the store did not delete them before a hold came
 )
 
-
 type archiveDetail struct {
 	Day            domain.Day `json:"day"`
 	Hour           string     `json:"hour"`

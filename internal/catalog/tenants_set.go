@@ -74,9 +74,9 @@ func (c *Catalog) SetTenant(ctx context.Context, id string, change func(*domain.
 	return c.changeTenant(ctx, id, change, nil, o)
 }
 
-// SetTenantToEnd is SetTenant for a change that may shorten the source retention. ends is what
-// somebody was shown that this ends; see [Catalog.CountEnds].
-func (c *Catalog) SetTenantToEnd(ctx context.Context, id string, change func(*domain.Tenant), ends EndCounts, o audit.Origin) (domain.Tenant, error) {
+// SetTenantConfirmed is SetTenant for a change that may shorten the source retention. ends is what
+// ends by that, as it was shown to whoever confirmed it; see [Catalog.CountEnds].
+func (c *Catalog) SetTenantConfirmed(ctx context.Context, id string, change func(*domain.Tenant), ends EndCounts, o audit.Origin) (domain.Tenant, error) {
 	return c.changeTenant(ctx, id, change, &ends, o)
 }
 
