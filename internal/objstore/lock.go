@@ -86,12 +86,15 @@ func LockOf(err error) (lock Lock, ok bool) {
 
 // refusedByLock adds the lock to a refusal to delete a version, if a lock is the reason. It asks
 // for the lock, because stores refuse in different words (AWS: AccessDenied, MinIO:
-// InvalidRequest).
+// InvalidRequest). It is nil when there is no such version any more.
 func (b *Bucket) refusedByLock(ctx context.Context, key, version string, err error) error {
 	if !Refused(err) {
 		return err
 	}
 	lock, lockErr := b.lockOf(ctx, key, version)
+	if domain.KindOf(b.absent(ctx, key, lockErr)) == domain.KindNotFound { // another one has deleted it since
+		return nil
+	}
 	if lockErr != nil || time.Since(lock.Until) > clockSkew {
 		return err // the refusal is the news
 	}

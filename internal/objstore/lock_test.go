@@ -2,6 +2,7 @@ package objstore_test
 
 import (
 	"bytes"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/objstore"
@@ -165,6 +167,20 @@ func TestErase(t *testing.T) {
 				t.Error("it is still there: ", err)
 			}
 		})
+	}
+}
+
+// Two sweepers erase one archive: who comes second is not told that the store refuses it.
+func TestErasedTwiceAtOnce(t *testing.T) {
+	l := newLocked(t, objstore.Governance)
+	for n := range 10 {
+		key := fmt.Sprint(n)
+		l.put(key, "archive", true, inTime(objstore.Governance, time.Hour))
+		var group errgroup.Group
+		for range 8 {
+			group.Go(func() error { return l.Erase(t.Context(), key) })
+		}
+		l.must(group.Wait())
 	}
 }
 
