@@ -1,6 +1,7 @@
 package db
 
 import (
+	"bytes"
 	"database/sql"
 	"os"
 	"path/filepath"
@@ -68,6 +69,24 @@ func TestSQLiteFilesAreTheirOwnersAlone(t *testing.T) {
 		if mode := info.Mode().Perm(); mode != 0o600 {
 			t.Errorf("%s has mode %o, want 600", filepath.Base(name), mode)
 		}
+	}
+}
+
+// TestSQLiteOverwritesWhatIsDeleted: what was erased does not stay in unused pages of the file.
+func TestSQLiteOverwritesWhatIsDeleted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	d := migrated(t, "sqlite://"+path)
+	for _, query := range []string{
+		`INSERT INTO things (name) VALUES ('` + strings.Repeat("a secret ", 1000) + `')`, `INSERT INTO things (name) VALUES ('stays')`,
+		`PRAGMA wal_checkpoint(TRUNCATE)`, `DELETE FROM things WHERE name <> 'stays'`, `PRAGMA wal_checkpoint(TRUNCATE)`,
+	} {
+		if _, err := d.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file, err := os.ReadFile(path)
+	if must(t, err); !bytes.Contains(file, []byte("stays")) || bytes.Contains(file, []byte("secret")) {
+		t.Errorf("of what was deleted %d copies are in the file", bytes.Count(file, []byte("secret")))
 	}
 }
 
