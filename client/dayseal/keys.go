@@ -48,6 +48,9 @@ func (k Keys) Name() string { return k[0].Name() }
 
 // OpenCheckpoint checks a checkpoint's signature by any of the keys.
 func (k Keys) OpenCheckpoint(signed []byte) (torchwood.Checkpoint, error) {
+	if err := strict(string(signed)); err != nil {
+		return torchwood.Checkpoint{}, err
+	}
 	var first error
 	for _, key := range k {
 		c, _, err := torchwood.VerifyCheckpoint(signed, policy(key))
@@ -81,8 +84,11 @@ func (k Keys) VerifyProof(data []byte, proof string) error {
 			return errors.New("it is not what stands in the log: it was changed, or its proof was")
 		}
 	}
-	return errors.New("its proof is not one that can be read")
+	return errLoose
 }
+
+// errLoose is about a proof or a checkpoint.
+var errLoose = errors.New("it is not written as a log writes it")
 
 // policy accepts checkpoints of the log of the key's name that the key has signed.
 func policy(key note.Verifier) torchwood.Policy {
@@ -90,7 +96,7 @@ func policy(key note.Verifier) torchwood.Policy {
 }
 
 // strict refuses other spellings of Base64 and of numbers, which decoders accept, so that each
-// changed bit of a proof is found.
+// changed bit of a proof or a checkpoint is found.
 func strict(proof string) error {
 	loose := strings.Contains(proof, "\r")
 	for line := range strings.SplitSeq(proof, "\n") {
@@ -104,7 +110,7 @@ func strict(proof string) error {
 		}
 	}
 	if loose {
-		return errors.New("its proof is not one that can be read")
+		return errLoose
 	}
 	return nil
 }

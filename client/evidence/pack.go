@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"filippo.io/torchwood"
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/callvault/callvault/client/dayseal"
@@ -188,9 +189,33 @@ func (c *checker) openTree() bool {
 		c.report.add(name, 0, "It is of the log %.70q; the manifest names %.70q.", head.Origin, c.manifest.Log)
 		return false
 	}
+	if err := c.signatures(signed); err != nil {
+		c.report.add(name, 0, "It was changed, or log-keys.txt was: %v.", err)
+	}
 	c.report.LogSize = head.N
 	c.tree = tlog.TileHashReader(head.Tree, tiles{c.root})
 	return true
+}
+
+// signatures wants all signatures of a checkpoint to be right, by the pack's own list of keys: the
+// keys that the reader trusts may be only one of those that have signed.
+func (c *checker) signatures(signed []byte) error {
+	text, err := readSmall(c.root, "log-keys.txt", maxSmall)
+	if err != nil {
+		return err
+	}
+	keys, err := dayseal.ParseKeys(text)
+	if err != nil {
+		return err
+	}
+	if _, err := keys.OpenCheckpoint(signed); err != nil {
+		return err
+	}
+	n, err := note.Open(signed, note.VerifierList(keys...))
+	if err == nil && len(n.UnverifiedSigs) > 0 {
+		err = errors.New("one of the signatures is of another key")
+	}
+	return err
 }
 
 // checkExport checks that the log has the line that names the manifest.

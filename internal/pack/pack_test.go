@@ -199,6 +199,41 @@ func TestPack(t *testing.T) {
 	}
 }
 
+// Each flipped bit of a checkpoint is found, also in a signature by a key that the reader does not
+// have.
+func TestFlippedCheckpoint(t *testing.T) {
+	f := newFixture(t, "sqlite://"+filepath.Join(t.TempDir(), "c.db"))
+	public, err := auth.RotateLogKey(t.Context(), f.c, "", f.origin, audit.Origin{Actor: "command"})
+	f.must(err)
+	dir := t.TempDir() + "/pack"
+	f.pack(dir, false)
+	path := filepath.Join(dir, "checkpoint.txt")
+	whole, err := os.ReadFile(path)
+	f.must(err)
+	key, err := dayseal.ParseKeys([]byte(public))
+	f.must(err)
+	for _, keys := range []dayseal.Keys{key, nil} {
+		r, err := verify.Verify(t.Context(), dir, keys)
+		if f.must(err); !r.OK() || r.Proven != (keys != nil) {
+			t.Fatalf("report %+v", r)
+		}
+		for i := range whole {
+			for bit := range 8 {
+				if bit != i%8 && i < len(whole)-4 { // Base64 ends with bits that stand for nothing
+					continue
+				}
+				text := bytes.Clone(whole)
+				text[i] ^= 1 << bit
+				f.must(os.WriteFile(path, text, 0o600))
+				if r, err := verify.Verify(t.Context(), dir, keys); err != nil || r.OK() {
+					t.Errorf("bit %d of byte %d (%q) is not found, keys %t, error %v", bit, i, text[max(0, i-20):i+1], keys != nil, err)
+				}
+			}
+		}
+		f.must(os.WriteFile(path, whole, 0o600))
+	}
+}
+
 // While an hour is pending its day has no seal, and the archives of the others are no fault.
 func TestUnsealedArchive(t *testing.T) {
 	f := newFixture(t, "sqlite://"+filepath.Join(t.TempDir(), "c.db"))
