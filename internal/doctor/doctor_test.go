@@ -94,6 +94,15 @@ func TestBroken(t *testing.T) {
 	}
 }
 
+// TestUnencryptedLinks checks a store that clients are sent to without TLS.
+func TestUnencryptedLinks(t *testing.T) {
+	f := newFixture(t)
+	f.s.Config.S3Public = strings.Replace(f.s.Config.S3Endpoint, "127.0.0.1", "0.0.0.0", 1) // this host too, but no address of loopback
+	if got := f.examine()["links to objects"]; got.Status != doctor.Warn || !strings.Contains(got.Saw, "unencrypted") {
+		t.Errorf("%+v", got)
+	}
+}
+
 // untried is the outcome of the store's checks without --try, when migrate up has not run.
 func untried(got map[string]doctor.Result) map[string]doctor.Status {
 	buckets := doctor.Warn

@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -320,5 +321,9 @@ func (d *Doctor) fetchLink(ctx context.Context, b *objstore.Bucket, key, where s
 	case !bytes.Equal(answer.body, data):
 		return fail(where+" answers a signed link with other bytes", "correct CALLVAULT_S3_PUBLIC_ENDPOINT: something else answers there")
 	}
-	return pass("a signed link at %s gives the object", where)
+	saw := "a signed link at " + where + " gives the object"
+	if u, err := url.Parse(where); err == nil && u.Scheme != "https" && !loopback(u.Hostname()) {
+		return warn(saw+", unencrypted", "put TLS in front of it and begin CALLVAULT_S3_PUBLIC_ENDPOINT with https, or set CALLVAULT_DOWNLOAD_MODE=proxy: recordings can be read on their way")
+	}
+	return pass("%s", saw)
 }
