@@ -92,10 +92,12 @@ func (b *Bucket) refusedByLock(ctx context.Context, key, version string, err err
 		return err
 	}
 	lock, lockErr := b.lockOf(ctx, key, version)
-	if domain.KindOf(b.absent(ctx, key, lockErr)) == domain.KindNotFound { // another one has deleted it since
+	switch {
+	case domain.KindOf(b.absent(ctx, key, lockErr)) == domain.KindNotFound: // another one has deleted it since
 		return nil
-	}
-	if lockErr != nil || time.Since(lock.Until) > clockSkew {
+	case lockErr != nil && !Refused(lockErr): // the store does not answer any more
+		return lockErr
+	case lockErr != nil || time.Since(lock.Until) > clockSkew:
 		return err // the refusal is the news
 	}
 	return domain.Wrap(domain.KindRefused, &lockedError{lock: lock, cause: err}, "remove %s/%s: it is locked (%s) until %s",

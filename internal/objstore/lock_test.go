@@ -184,6 +184,19 @@ func TestErasedTwiceAtOnce(t *testing.T) {
 	}
 }
 
+// A refusal whose reason the store does not tell, because it does not answer, is an outage.
+func TestRemoveOfWhatIsLockedInAnOutage(t *testing.T) {
+	l := newLocked(t, objstore.Compliance)
+	l.put("a", "archive", true, inTime(objstore.Compliance, time.Hour))
+	cfg := l.cfg
+	cfg.Endpoint = testenv.HTTPProxy(t, cfg.Endpoint, func(w http.ResponseWriter, r *http.Request) bool {
+		return r.URL.Query().Has("retention") && answer(w, http.StatusConflict, "OperationAborted")
+	}, nil)
+	if err := objstoretest.Open(t, cfg).Archives().Remove(t.Context(), "a"); domain.KindOf(err) != domain.KindUnavailable || objstore.Refused(err) {
+		t.Error(err)
+	}
+}
+
 // A lock is prolonged and never shortened, and keeps its mode while it lasts.
 func TestProlong(t *testing.T) {
 	l := newLocked(t, objstore.Governance)
