@@ -148,16 +148,15 @@ const lateTotals = 100 * 24 * time.Hour
 // backlogTotalsSQL counts at $1, for ends since $2, with $3 = $1 - maxWaiting and $4 = $1 -
 // lateTotals. It compares the end twice, because both databases use the index days_off_totals for
 // one of the conditions at a time. A day that is not over may still get what it is short of. A day
-// that has ended counts for a while from its end, or from its last total; one that holds nothing
-// does not.
+// that has ended counts for a while from its end, or from its last total; one that was not planned
+// and held nothing does not.
 const backlogTotalsSQL = `SELECT coalesce(sum(waiting), 0), coalesce(sum(short), 0), coalesce(sum(surplus), 0) FROM (
 	SELECT count(*) FILTER (WHERE short_by > 0 AND NOT overdue) AS waiting, count(*) FILTER (WHERE short_by > 0 AND overdue) AS short, count(*) FILTER (WHERE surplus > 0) AS surplus
 		FROM (SELECT short_by, surplus, told_short_us IS NOT NULL OR closes_us <= $3
 				AND NOT EXISTS (SELECT 1 FROM totals t WHERE t.tenant = d.tenant AND t.day = d.day AND t.set_us > $3) AS overdue
 			FROM days d WHERE (short_by > 0 OR surplus > 0) AND expired_us IS NULL AND closes_us <= $1) open_days
 	UNION ALL SELECT 0, count(*) FILTER (WHERE short_by > 0), count(*) FILTER (WHERE surplus > 0)
-		FROM days d WHERE (short_by > 0 OR surplus > 0) AND expired_us > $4
-			AND (expired_us > $2 OR EXISTS (SELECT 1 FROM totals t WHERE t.tenant = d.tenant AND t.day = d.day AND t.set_us > $2))
-			AND EXISTS (SELECT 1 FROM hours h WHERE h.tenant = d.tenant AND h.day = d.day AND h.registered > 0)) x`
+		FROM days d WHERE (short_by > 0 OR surplus > 0) AND expired_us BETWEEN $4 AND $1 AND (planned_us IS NOT NULL OR unbuilt > 0)
+			AND (expired_us > $2 OR EXISTS (SELECT 1 FROM totals t WHERE t.tenant = d.tenant AND t.day = d.day AND t.set_us > $2))) x`
 
 const backlogBuildsSQL = `SELECT count(*), min(claimed_us) FROM hours WHERE lease_us > 0`

@@ -157,20 +157,22 @@ func totalCorrection(f *fixture) {
 	equal(f, "short again", f.comparison(), "short 2 surplus 0")
 }
 
-// totalOfEndedDay is a total that comes after the day's end. It is kept and compared.
+// totalOfEndedDay is a total that comes after the end of a day of which nothing was ever sent. It
+// is kept and compared.
 func totalOfEndedDay(f *fixture) {
-	f.add(3)
 	f.plan()
-	f.publish(3)
 	f.pass(4 * 24 * time.Hour)
 	f.must(PauseDeletions(f.ctx, f.c, 0))
 	_, err := f.c.ExpireDays(f.ctx, 10)
 	f.must(err)
 	equal(f, "taken in", f.takeTotals(f.total(3, 4)).Changed, 1)
-	equal(f, "the day", f.comparison(), "short 3 surplus 0")
+	equal(f, "the day", f.comparison(), "short 4 surplus 0")
 	old := f.total(3, 1)
 	old.Value.Day = f.day.Add(-400)
 	equal(f, "of a day long ago", f.takeTotals(old).Changed, 1)
+	_, err = f.c.ExpireDays(f.ctx, 10)
+	f.must(err)
+	f.daysOff("the first one only", 0, 1, 0)
 }
 
 func surplusDay(f *fixture) {
