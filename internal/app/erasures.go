@@ -11,7 +11,7 @@ import (
 	"github.com/callvault/callvault/internal/lifecycle"
 )
 
-// Eraser makes what carries out erasures.
+// Eraser makes an Eraser, which carries out erasures.
 func (p *Parts) Eraser(log *zap.Logger) *lifecycle.Eraser {
 	return lifecycle.NewEraser(p.Catalog, p.Recordings, p.Archives, p.Config.Prefix, time.Now, log)
 }

@@ -65,8 +65,8 @@ func (p *Parts) ensureLogKeys(ctx context.Context) (int, error) {
 	return auth.EnsureLogKeys(ctx, p.Catalog, p.Config.MasterKey.Reveal(), origin, audit.Origin{Actor: "command"})
 }
 
-// checkLogSecret refuses to make the first secret of the log's salts for a log that the bucket has
-// already: with another secret, every line that stands in it would be put into it again.
+// checkLogSecret refuses to make the first secret of the salts where the bucket has a log already.
+// With another secret, every line that is in the log would become a leaf once more.
 func (p *Parts) checkLogSecret(ctx context.Context, origin string) error {
 	known, err := auth.HasLogSecret(ctx, p.Catalog)
 	if err != nil || known {
@@ -83,12 +83,12 @@ func (p *Parts) checkLogSecret(ctx context.Context, origin string) error {
 		"restore a later backup, or move all objects below %s elsewhere, so that another log begins", evidence.Folder(p.Config.Prefix, origin))
 }
 
-// sealer makes what seals the log.
+// sealer makes the log's sealer.
 func (p *Parts) sealer(log *zap.Logger) *evidence.Sealer {
 	return evidence.NewSealer(evidence.Config{Prefix: p.Config.Prefix, Interval: min(p.Config.HealInterval, time.Minute)}, p.Catalog.Merkle(), p.Archives, p.LogKeys, log)
 }
 
-// SealLog seals all that waits for its place in the log, unless another process is about to.
+// SealLog seals all that waits for its number in the log, unless another process is sealing.
 func (p *Parts) SealLog(ctx context.Context) error {
 	if err := p.checkObjects(ctx); err != nil { // the bucket must be this installation's
 		return err
@@ -96,7 +96,7 @@ func (p *Parts) SealLog(ctx context.Context) error {
 	return p.sealer(zap.NewNop()).Pass(ctx)
 }
 
-// addSealer adds what seals the log.
+// addSealer adds the log's sealer.
 func (p *Parts) addSealer(g *Group, log *zap.Logger) {
 	s := p.sealer(log)
 	g.Add(Component{Name: "sealer", Stage: StageScheduler, Run: p.afterOwnerCheck(s.Run)})

@@ -40,7 +40,7 @@ type Parts struct {
 	prepared     Prepared
 	ownerChecked atomic.Bool           // checkOwner has succeeded
 	ownerKnown   chan struct{}         // closed when checkOwner succeeds; nil when it did so at the start
-	erasuresLeft atomic.Pointer[error] // what repeatErasures has met last; nil before
+	erasuresLeft atomic.Pointer[error] // the last result of repeatErasures; nil before the first
 	store        StoreCapabilities
 	tracing      *telemetry.Tracing
 	metrics      *metrics.Metrics

@@ -22,9 +22,9 @@ func EncodeLine(l merkle.Line) []byte {
 	return netstrings(strconv.FormatInt(l.Seq, 10), strconv.FormatInt(l.AtUS, 10), l.Tenant, l.Actor, l.Action, l.Detail, hex.EncodeToString(l.Links))
 }
 
-// LineSalt gives the salt of a line. It keeps the published hashes from telling who guesses a
-// line. It depends only on the secret and the line, so that a restored catalog makes the same leaf
-// again.
+// LineSalt gives the salt of a line. Without a salt, somebody could check a guess of a line by the
+// published hashes. The salt depends only on the secret and the line, so that a restored catalog
+// makes the same leaf again.
 func LineSalt(secret []byte, l merkle.Line) string {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write(EncodeLine(l))

@@ -46,7 +46,7 @@ func (p *pass) putBack(ctx context.Context) error {
 	if size, err = p.sizeOf(ctx, kept); err != nil {
 		return err
 	}
-	// The newest one comes last: where it is missing, another pass begins anew.
+	// The newest one is written last: while the bucket lacks it, each pass begins anew.
 	for n := kept; n < state.Checkpoint; {
 		list, err := p.log.Checkpoints(ctx, n, 1000)
 		if err != nil {
@@ -119,10 +119,10 @@ func errNoCheckpoint(n int64) error {
 	return domain.Errorf(domain.KindBadCatalog, "the catalog lacks checkpoint %d of the log; run: callvault log verify", n)
 }
 
-// alone fails where the bucket has later checkpoints than the next one, but not this one: it was
-// lost, and the catalog, which was restored from a backup, would write another one in its place. It
-// asks once, and again after the catalog was restored.
-func (p *pass) alone(ctx context.Context, next int64) error {
+// refuseGap fails where the bucket lacks the next checkpoint and has later ones. The bucket has
+// lost the next one then, and the catalog, which was restored from a backup, would write another
+// one in its place. It asks once, and again after the catalog was restored.
+func (p *pass) refuseGap(ctx context.Context, next int64) error {
 	if p.next == next {
 		return nil
 	}

@@ -182,7 +182,7 @@ func (p *pass) number(ctx context.Context, state merkle.State, limit int) (int, 
 	if len(records) == 0 && b.Backfilled == 0 {
 		return 0, nil
 	}
-	fresh, err := p.sort(ctx, records, &b)
+	fresh, err := p.classify(ctx, records, &b)
 	if err != nil {
 		return 0, err
 	}
@@ -192,9 +192,9 @@ func (p *pass) number(ctx context.Context, state merkle.State, limit int) (int, 
 	return max(len(records), 1), p.log.Number(ctx, p.right, b)
 }
 
-// sort puts records into b: as new leaves, whose hashes it returns, as leaves that were adopted, or
-// as gone.
-func (p *pass) sort(ctx context.Context, records []merkle.Record, b *merkle.Batch) (fresh []tlog.Hash, err error) {
+// classify puts records into b: as new leaves, whose hashes it returns, as leaves that were
+// adopted, or as gone.
+func (p *pass) classify(ctx context.Context, records []merkle.Record, b *merkle.Batch) (fresh []tlog.Hash, err error) {
 	hashes := make([]tlog.Hash, len(records))
 	for i, r := range records {
 		if !r.Missing {
@@ -240,7 +240,7 @@ func (p *pass) checkpoint(ctx context.Context, state merkle.State) error {
 	if err != nil {
 		return err
 	}
-	if err := p.alone(ctx, next.N); err != nil {
+	if err := p.refuseGap(ctx, next.N); err != nil {
 		return err
 	}
 	_, err = p.bucket.Put(ctx, p.folder+checkpointKey(next.N), object, objstore.PutOptions{ContentType: "text/plain", IfNoneMatch: true})

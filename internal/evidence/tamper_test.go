@@ -50,8 +50,8 @@ type body struct{ *strings.Reader }
 
 func (body) Close() error { return nil }
 
-// rebuilt gives statements that make a table anew, without its keys and constraints, so that it takes
-// rows that change adds.
+// rebuilt gives statements that make a table anew, without its keys and constraints, so that it
+// takes rows that change adds.
 func rebuilt(table, change string) []string {
 	return []string{`ALTER TABLE ` + table + ` RENAME TO former`, `CREATE TABLE ` + table + ` AS SELECT * FROM former`, `DROP TABLE former`, change}
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/callvault/callvault/internal/catalog/merkle"
 )
 
-// Tiles reads the tree's hashes. A tile has at least the hashes that the tree had when it was read
-// for.
+// Tiles reads the tree's hashes. A tile has at least the hashes of the tree that the caller reads;
+// the tree in the catalog may have grown since.
 type Tiles interface {
 	Tile(ctx context.Context, level int, n int64) ([]byte, error)
 }
 
-// tree reads hashes by way of their tiles, and those that it was given before. It is for one use:
-// it keeps what it has read.
+// tree reads hashes from their tiles, and has those that grow added. It is for one use, because it
+// keeps what it has read.
 type tree struct {
 	ctx   context.Context // ReadHashes gets none
 	from  Tiles

@@ -220,8 +220,8 @@ func (v *verifier) queue(ctx context.Context) (err error) {
 	return err
 }
 
-// name says of findings what became of the row, where that can be found out: a leaf whose row
-// stands elsewhere was moved, and an inserted line may double another one.
+// name tells more of findings, where it can: a changed or dropped line that stands under another
+// number was moved, and an inserted line may double another one.
 func (v *verifier) name(ctx context.Context) error {
 	for _, of := range v.torn {
 		if of.Kind != merkle.KindLine {

@@ -80,8 +80,8 @@ func (v *verifier) compareHead(ctx context.Context, e edge, size int64, c merkle
 	return nil
 }
 
-// compareObject compares a checkpoint of the catalog with the bucket's, and where leaves is set, its
-// leaves. The checkpoint before it has the first before leaves; below 0 that is unknown.
+// compareObject compares a checkpoint of the catalog with the bucket's, and where leaves is set,
+// its leaves. The checkpoint before it has the first before leaves; below 0 that is unknown.
 func (v *verifier) compareObject(ctx context.Context, c merkle.Checkpoint, before int64, leaves, broken bool) error {
 	key := v.folder + checkpointKey(c.N)
 	data, err := read(ctx, v.bucket, key)

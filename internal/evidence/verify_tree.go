@@ -23,8 +23,8 @@ type heads struct {
 	kept   *torchwood.Checkpoint
 }
 
-// edge has the last tile of each level of the tree as far as it is recomputed. All later hashes are
-// made of these.
+// edge has the last tile of each level of the tree, as far as the tree is recomputed. All later
+// hashes are made of these tiles.
 type edge [][]byte
 
 // Tile implements [Tiles].

@@ -5,5 +5,5 @@
 // A pack is a directory. manifest.json has the SHA-256 of each file of data; export.json is the
 // line of the audit log that has the SHA-256 of manifest.json. checkpoint.txt is a signed
 // checkpoint of the log, and below tile/ are the hashes that lead from it to each line and seal
-// (c2sp.org/tlog-tiles). Same data, same bytes, but for the times and salts of new lines.
+// (c2sp.org/tlog-tiles).
 package pack

@@ -39,7 +39,7 @@ type Config struct {
 	Out      string // its directory, which must not exist
 	Archives bool   // copy the archives that are served or held, too
 	Origin   audit.Origin
-	// Seal seals the log up to now, so that what a pack tells of has its place.
+	// Seal seals the log up to now, so that the lines and seals of the pack have their numbers.
 	Seal func(ctx context.Context) error
 	// Keys are the log's.
 	Keys evidence.Keys

@@ -48,7 +48,7 @@ func (w *writer) sealedExport(ctx context.Context, manifest string, since time.T
 }
 
 // tiles writes the tiles that lead from the checkpoint to the leaves of the pack. It checks them by
-// that, as readers of the pack will.
+// the checkpoint, as readers of the pack will.
 func (w *writer) tiles(ctx context.Context, head merkle.Checkpoint) error {
 	r := &tileWriter{ctx: ctx, log: w.catalog.Merkle(), dir: w.dir, size: head.Size, upper: map[tlog.Tile][]byte{}, saved: map[tlog.Tile]bool{}}
 	tree := tlog.TileHashReader(tlog.Tree{N: head.Size, Hash: head.Root}, r)

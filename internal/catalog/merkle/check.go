@@ -14,8 +14,8 @@ type Sealed struct {
 	NoLinks bool // the line names links that are not there
 }
 
-// Leaves lists the leaves of [from, to), in order. Their keys are zero where the row was lost with a
-// catalog. A number stands there twice where somebody took the tables' keys away.
+// Leaves lists the leaves of [from, to), in order. Their keys are zero where the row was lost with
+// a catalog. A number stands there twice where somebody took the tables' keys away.
 func (l *Log) Leaves(ctx context.Context, from, to int64) ([]Sealed, error) {
 	return db.Collect(ctx, l.db, func(rows *sql.Rows) (s Sealed, err error) {
 		var data, tenant, actor, action, detail sql.NullString
