@@ -90,7 +90,7 @@ func (d *Deleter) Sweep(ctx context.Context) (r DeleterReport, err error) {
 	var mu sync.Mutex
 	gone, changed := map[string]deletions.Deletion{}, map[string]deletions.Deletion{}
 	failed := map[string]error{}
-	pass, end := context.WithTimeout(ctx, deletions.Lease-2*time.Minute) // after the lease others may name the keys
+	pass, end := context.WithTimeout(ctx, deletions.Lease-2*time.Minute) // after the lease others may claim and delete them
 	defer end()
 	first := forEach(pass, d.cfg.Parallel, claimed, func(ctx context.Context, x deletions.Deletion) error {
 		err := d.remove(ctx, x)
@@ -110,7 +110,7 @@ func (d *Deleter) Sweep(ctx context.Context) (r DeleterReport, err error) {
 		}
 		return err
 	})
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute) // also while the process stops: what is done is told
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Minute) // also while the process stops, because what was deleted must be written down
 	defer stop()
 	if err := d.finish(ctx, gone, changed); err != nil {
 		return r, err
@@ -128,13 +128,13 @@ func (d *Deleter) Sweep(ctx context.Context) (r DeleterReport, err error) {
 		}
 	}
 	if objstore.Refused(first) {
-		first = nil // it is told already
+		first = nil // d.again has logged it
 	}
 	return r, first
 }
 
-// remove deletes an object if it still has the bytes that were queued. Where these were not looked
-// up, the ones that are there now are meant, unless their size differs.
+// remove deletes an object if it still has the bytes that were queued. Where no ETag was queued, it
+// deletes the bytes that are there now, unless they have another size than was queued.
 func (d *Deleter) remove(ctx context.Context, x deletions.Deletion) error {
 	if x.ETag == "" {
 		info, err := d.sources.Stat(ctx, x.Key)
@@ -178,7 +178,7 @@ type deletedDetail struct {
 	Bytes   int64           `json:"bytes"`
 }
 
-// changedDetail tells of a key that has other bytes. An erasure's keys are not told.
+// changedDetail tells of a key that has other bytes. The key is left out for an erasure.
 type changedDetail struct {
 	Cause   deletions.Cause `json:"cause"`
 	Subject string          `json:"subject,omitempty"`

@@ -114,7 +114,8 @@ func (e *Ends) Sweep(ctx context.Context) (r EndsReport, err error) {
 	return r, failure
 }
 
-// endPage ends what the next pages of a tenant name. Its error is an outage, or the first one.
+// endPage ends what the next pages of a tenant name. Its error is an outage, or else the first
+// error.
 func (e *Ends) endPage(ctx context.Context, tenant string, r *EndsReport) error {
 	ids, full, err := e.page(ctx, tenant)
 	if err != nil {
@@ -170,7 +171,7 @@ func (e *Ends) end(ctx context.Context, tenant string, ids []string, r *EndsRepo
 type ending struct{ tenant, id string }
 
 // goOn removes more of conversations that have ended already. It begins after those of the pass
-// before. Its error is an outage, or the first one.
+// before. Its error is an outage, or else the first error.
 func (e *Ends) goOn(ctx context.Context, r *EndsReport) (failure error) {
 	list, err := db.Collect(ctx, e.db, func(rows *sql.Rows) (n ending, err error) {
 		err = rows.Scan(&n.tenant, &n.id)

@@ -39,7 +39,7 @@ func (r *EndsReport) add(d removed) {
 type endDetail struct {
 	SourceRetentionDays int      `json:"sourceRetentionDays"`
 	Conversations       []string `json:"conversations"`
-	Unfinished          []string `json:"unfinished,omitempty"` // those that have more; further lines tell of it
+	Unfinished          []string `json:"unfinished,omitempty"` // those that have more, of which further lines tell
 	Recordings          int      `json:"recordings"`
 	Messages            int      `json:"messages"`
 	FormerValues        int64    `json:"formerValues"`
@@ -69,7 +69,7 @@ type removal struct {
 }
 
 // remove removes what conversations have, as far as it was looked up: at most e.cfg.Most
-// recordings, and as many messages. What has more is noted as ending.
+// recordings, and as many messages. Conversations that have more are noted in endings.
 func (e *Ends) remove(ctx context.Context, tx *db.Tx, tenant string, ids []string, seen map[string]sight) (removed, error) {
 	r := &removal{tx: tx, tenant: tenant, ids: ids, seen: seen, most: e.cfg.Most, cause: deletions.CauseRetention, sums: map[string][]byte{}, hours: map[domain.HourKey]int64{}}
 	at, err := clock.Now(ctx, tx)
@@ -213,7 +213,7 @@ func (r *removal) dropMessages(ctx context.Context) error {
 	return r.dropNamed(ctx, `history WHERE tenant = $1 AND kind = 'message' AND id`, gone, &r.former)
 }
 
-// dropConversations removes what the conversations have but recordings and messages.
+// dropConversations removes the conversations' own rows, transcripts and former values.
 func (r *removal) dropConversations(ctx context.Context) error {
 	var n int64
 	for _, drop := range []struct {
@@ -247,7 +247,7 @@ func (r *removal) unfinished(ctx context.Context) ([]string, error) {
 	return db.Collect(ctx, r.tx, db.Value[string], restSQL(len(r.ids)), append([]any{r.tenant}, db.Texts(r.ids)...)...)
 }
 
-// noteUnfinished notes which of the conversations have more recordings or messages.
+// noteUnfinished notes in endings which of the conversations have more recordings or messages.
 func (r *removal) noteUnfinished(ctx context.Context, at int64) ([]string, error) {
 	rest, err := r.unfinished(ctx)
 	if err != nil {

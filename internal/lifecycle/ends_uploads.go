@@ -40,7 +40,7 @@ func uploadEndsSQL(postgres bool) string {
 
 // endUploads ends uploads of a tenant that no line has named. It walks them by their keys, a page
 // in each pass. A former program did not note when a key was named. Such a key counts as named now.
-// Its error is an outage, or the first one.
+// Its error is an outage, or else the first error.
 func (e *Ends) endUploads(ctx context.Context, tenant string, l *lap, r *EndsReport) (failure error) {
 	var ending []string
 	n := 0
@@ -57,7 +57,7 @@ func (e *Ends) endUploads(ctx context.Context, tenant string, l *lap, r *EndsRep
 		return err
 	}
 	if n < e.cfg.Page {
-		l.upload = "" // the next pass begins anew: they are few
+		l.upload = "" // the next pass begins anew
 	}
 	if _, err := e.db.ExecContext(ctx, `UPDATE objects SET named_us = `+nowSQL+` WHERE tenant = $1 AND day IS NULL AND named_us IS NULL`, tenant); err != nil {
 		return err

@@ -20,7 +20,7 @@ import (
 const (
 	ErasureAsked      = "asked"      // its order is not in the archives bucket yet
 	ErasureRepeating  = "repeating"  // a restored catalog lacked it: nothing is served before it is hidden
-	ErasureHiding     = "hiding"     // rows are removed, and archives that hold it are taken away
+	ErasureHiding     = "hiding"     // rows are removed, and archives that have the conversations are taken away
 	ErasureRebuilding = "rebuilding" // hours are built again without it
 	ErasureDeleting   = "deleting"   // bytes go
 	ErasureProven     = "proven"     // nothing is left but what the proof names

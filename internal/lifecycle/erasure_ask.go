@@ -110,8 +110,8 @@ func countErased(ctx context.Context, tx *db.Tx, r ErasureRequest) (n ErasureCou
 }
 
 // refuse refuses an erasure of what is unknown, of what an open order names, and of what a hold
-// covers in part. That is also an archive that would go, and that a hold on another conversation
-// protects.
+// covers in part. A hold on another conversation counts too, if it protects an archive that would
+// be deleted.
 func (e *Eraser) refuse(ctx context.Context, tx *db.Tx, r ErasureRequest) error {
 	if _, err := e.catalog.Tenant(ctx, r.Tenant); err != nil {
 		return err
@@ -165,7 +165,7 @@ func refuseOrdered(ctx context.Context, tx *db.Tx, in string, args []any) error 
 	return domain.Errorf(domain.KindConflict, "the erasure %s names conversation %.100q already, and is carried out; nothing else is erased. Wait for it, or name other conversations", other, conversation)
 }
 
-// unknown is the refusal of conversations that the catalog does not know.
+// unknown gives the refusal of conversations that the catalog does not know.
 func (e *Eraser) unknown(ctx context.Context, tx *db.Tx, tenant string, ids []string) error {
 	gone, err := e.catalog.Erased().Which(ctx, tx, tenant, erased.Conversation, ids[:1])
 	if err != nil {

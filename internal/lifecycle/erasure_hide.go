@@ -40,7 +40,7 @@ func (e *Eraser) hide(ctx context.Context, x Erasure) (next string, err error) {
 			next, held = "", held || failure == nil
 		}
 	}
-	if next == "" && !held { // by a former one
+	if next == "" && !held { // a hold of a former try does not cover it any more
 		_, failure := e.db.ExecContext(ctx, `UPDATE erasures SET blocked = NULL WHERE id = $1`, x.ID)
 		err = cmp.Or(err, failure)
 	}
@@ -105,7 +105,7 @@ func (h *hiding) run(ctx context.Context, tx *db.Tx) (done bool, err error) {
 	if err := tx.QueryRowContext(ctx, `SELECT removed_us IS NOT NULL FROM erasure_targets WHERE erasure = $1 AND conversation_id = $2`, x.ID, h.conversation).Scan(&removed); err != nil || removed {
 		return removed, err
 	}
-	if updated, err := lineTime(ctx, tx, x.Tenant, h.conversation); err != nil || updated != h.updated { // it may have another own recording
+	if updated, err := lineTime(ctx, tx, x.Tenant, h.conversation); err != nil || updated != h.updated { // its own recording may be another one now
 		return false, cmp.Or(err, errMore)
 	}
 	hours, err := catalog.HoursWith(ctx, tx, x.Tenant, h.conversation)
@@ -177,7 +177,8 @@ func (h *hiding) countHours(ctx context.Context, tx *db.Tx) (map[domain.HourKey]
 	return count, err
 }
 
-// remember keeps the conversation and its object keys from coming back.
+// remember adds the hashes of the conversation and of its object keys, so that they are not stored
+// again.
 func (h *hiding) remember(ctx context.Context, tx *db.Tx, r *removal, count map[domain.HourKey]int64) error {
 	sums := h.eraser.catalog.Erased()
 	if _, err := sums.Add(ctx, tx, r.tenant, erased.Conversation, []string{h.conversation}); err != nil {
@@ -199,7 +200,7 @@ type hideDetail struct {
 	Messages     int    `json:"messages"`
 	FormerValues int64  `json:"formerValues"`
 	Bytes        int64  `json:"bytes"`
-	Archives     int    `json:"archives"`       // that held something of it
+	Archives     int    `json:"archives"`       // that had something of it
 	Left         int    `json:"left,omitempty"` // objects that callvault did not write, and leaves to the platform
 }
 

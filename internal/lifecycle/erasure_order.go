@@ -71,8 +71,8 @@ func (e *Eraser) hours(ctx context.Context, x Erasure) ([]domain.HourKey, error)
 	return db.Collect(ctx, e.db, scanHours(x.Tenant), `SELECT day, hour FROM erasure_hours WHERE erasure = $1 ORDER BY day, hour`, x.ID)
 }
 
-// Missing gives the ids of orders that stand in the archives bucket and that the catalog does not
-// know: it was restored from a backup that is older than they are.
+// Missing gives the ids of orders that are in the archives bucket and that the catalog does not
+// know, because it was restored from a backup that is older than they are.
 func (e *Eraser) Missing(ctx context.Context) ([]string, error) {
 	return MissingErasures(ctx, e.db, e.archives, e.prefix)
 }
@@ -141,7 +141,7 @@ func (e *Eraser) repeat(ctx context.Context, id string) error {
 	return err
 }
 
-// takeUp inserts an order of the bucket into the catalog.
+// takeUp inserts an order of the bucket into the catalog, to be repeated.
 func (e *Eraser) takeUp(ctx context.Context, id string) error {
 	o, err := e.readOrder(ctx, id)
 	if err != nil {

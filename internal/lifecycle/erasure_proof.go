@@ -37,7 +37,7 @@ type LockedObject struct {
 	Until     time.Time `json:"lockedUntil"`
 }
 
-// prove proves an erasure when nothing of it waits any more but for a lock.
+// prove proves an erasure when each of its objects is gone, left to the platform, or locked.
 func (e *Eraser) prove(ctx context.Context, x Erasure) error {
 	if err := e.follow(ctx, x); err != nil {
 		return err
@@ -89,8 +89,8 @@ type provenDetail struct {
 }
 
 // follow notes which objects of an erasure are gone, and which ones a lock keeps. The sweeper
-// deletes archives that have a row, and the deleter deletes recordings. The other objects are
-// deleted here.
+// deletes archives that have a row, and the deleter deletes recordings. follow deletes archives
+// without a row.
 func (e *Eraser) follow(ctx context.Context, x Erasure) error {
 	strays, err := db.Collect(ctx, e.db, db.Value[string], `SELECT o.key FROM erasure_objects o WHERE o.erasure = $1 AND o.archive AND o.gone_us IS NULL
 		AND NOT EXISTS (SELECT 1 FROM archives a WHERE a.object_key = o.key)`, x.ID)

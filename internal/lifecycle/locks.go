@@ -99,7 +99,7 @@ func (s *Sweeper) prolongHeld(ctx context.Context, a catalog.HeldArchive) error 
 	return s.catalog.SaveLock(ctx, catalog.ArchiveLock{ObjectKey: a.ObjectKey, VersionID: a.VersionID, Until: lock.Until})
 }
 
-// prolong locks a version until then at least.
+// prolong locks a version until a time, or until leastLock from now if that is later.
 func (s *Sweeper) prolong(ctx context.Context, key, version string, until time.Time) (objstore.Lock, error) {
 	if ahead := s.now().Add(leastLock); until.Before(ahead) {
 		until = ahead

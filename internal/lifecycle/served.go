@@ -56,9 +56,9 @@ func (s *Sweeper) checkServed(ctx context.Context, r *SweepReport) error {
 }
 
 // lookUp looks a served archive up. A bucket that was restored or mirrored has the same objects
-// with other versions. So an archive whose version the store does not know gets that of the newest
-// object under its key: with the right size and ETag it is what was written, and otherwise no
-// bytes of it are deleted as gone.
+// with other versions. So an archive whose version the store does not know gets the version of the
+// newest object under its key. Its size and ETag then say whether these are the bytes that were
+// written.
 func (s *Sweeper) lookUp(ctx context.Context, a *catalog.ServedArchive) (objstore.Info, error) {
 	info, err := s.archives.StatVersion(ctx, a.ObjectKey, a.VersionID)
 	unknown := domain.KindOf(err) == domain.KindNotFound || objstore.Refused(err) && !objstore.Denied(err) // of another store's form

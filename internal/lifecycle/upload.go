@@ -7,7 +7,7 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// upload is what the catalog knows of an object key.
+// upload is what the catalog knows of the object under a key.
 type upload struct {
 	key    string
 	size   *int64 // nil if callvault has not written its object
