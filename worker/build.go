@@ -31,7 +31,7 @@ type build struct {
 	*Builder
 	claim   catalog.Claim
 	lock    objstore.Lock // of the archive's object
-	former  *former       // nil unless the hour does not serve its archive any more
+	former  *former       // the archive that the hour does not serve any more; nil for none
 	log     *zap.Logger
 	started time.Time
 

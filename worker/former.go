@@ -84,7 +84,8 @@ func isDamage(err error) bool {
 	return false
 }
 
-// failure gives why the build must not be published: what a former archive has could not be read.
+// failure gives why the build must not be published: the former archive could not be read, and may
+// have recordings that are gone elsewhere.
 func (f *former) failure() error {
 	if f == nil {
 		return nil
@@ -93,9 +94,9 @@ func (f *former) failure() error {
 }
 
 // instead gives the entry to be archived in place of one whose source is gone or has other bytes.
-// It gives none where the archive has not what the catalog knows, corrections included. The
-// archiver compares the bytes with SHA256SUMS. The directory's CRC-32 is not believed, because it
-// may be what broke.
+// It gives none where the archive's recording is not what the catalog knows, corrections included.
+// The archiver compares the bytes with SHA256SUMS, and not with the directory's CRC-32, which may
+// be what broke. sized says that e.Size is known.
 func (f *former) instead(e archiver.Entry, sized bool) (archiver.Entry, bool) {
 	f.read()
 	file, ok := f.files[e.Key]
@@ -108,7 +109,7 @@ func (f *former) instead(e archiver.Entry, sized bool) (archiver.Entry, bool) {
 	}
 	f.taken[e.Key] = true
 	e.SHA256, e.Optional = &file.sum, f.archive.Broken
-	e.Size, e.ETag = size, f.archive.ETag // with another ETag the build would learn this one
+	e.Size, e.ETag = size, f.archive.ETag // else the build would learn the archive's ETag for the recording
 	return e, true
 }
 

@@ -44,7 +44,7 @@ type Builds interface {
 	Lease() time.Duration
 }
 
-// Sweeper deletes what is past its time, beside the builds.
+// Sweeper deletes archives that are not needed any more, while the worker builds.
 type Sweeper interface {
 	Run(ctx context.Context)
 	Wake() // makes the running sweeper sweep now

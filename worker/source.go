@@ -22,7 +22,7 @@ type source struct {
 	bucket      Recordings
 	unavailable map[string]error        // by key, why a recording can't be read; not changed once the archiver reads
 	others      []string                // a few of the hour's keys, to learn whether the store denies one or all
-	former      *former                 // nil unless the hour does not serve its archive any more
+	former      *former                 // the archive that the hour does not serve any more; nil for none
 	lastRead    *atomic.Pointer[string] // the key of the recording that any build read last
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/callvault/callvault/internal/telemetry"
 )
 
-// Worker takes tasks from the queue and builds their hours, and has a sweeper run beside.
+// Worker takes tasks from the queue and builds their hours. It also runs a sweeper.
 type Worker struct {
 	cfg     Config
 	queue   *queue.Queue

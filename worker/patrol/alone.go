@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// tries is how often an object is read before its failure counts as its own.
+	// tries is how often an object is read before its failure counts as a fault of this object.
 	tries = 3
-	// maxProbe is how long others are tried, while the store does not answer.
+	// maxProbe is how long other objects are tried while the store does not answer.
 	maxProbe = 30 * time.Second
 )
 
@@ -27,10 +27,10 @@ func (v version) Get(ctx context.Context, key string, opts objstore.GetOptions) 
 	return v.Bucket.Get(ctx, key, opts)
 }
 
-// insist reads an object again that the store does not give while it gives one of the others. The
-// error of the last try is unreadable then: a damaged disk shows as an outage of single objects,
-// and one of them must not stop the round. Where the store gives none of the others, the error is
-// an outage. A known fault is not tried again.
+// insist calls read, and again where the store gives one of the other objects and not this one.
+// The error of the last try is unreadable then, because a damaged disk looks like an outage of
+// single objects, and one of them must not stop the round. Where the store gives none of the
+// others, the error is an outage. A known fault is read once.
 func (p *Patrol) insist(ctx context.Context, known bool, others func() []version, read func() error) error {
 	for try := 1; ; try++ {
 		err := read()

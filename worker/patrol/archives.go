@@ -51,7 +51,7 @@ func (t *turn) checkArchive(ctx context.Context, a catalog.PatrolArchive) (int64
 		reason = catalog.ReasonSize
 	case kind == domain.KindNotFound:
 		reason = catalog.ReasonNotFound
-	case kind == domain.KindUnreadable: // its hour serves nothing that can be read
+	case kind == domain.KindUnreadable:
 		reason = catalog.ReasonUnreadable
 	case err != nil:
 		return at.read, err
@@ -90,8 +90,8 @@ var errOtherSize = errors.New("the object has another size than the archive that
 // archivePiece is how many bytes of an archive are read at once.
 const archivePiece = 1 << 20
 
-// archiveReader reads an archive in pieces and keeps the latest two: a check reads the headers
-// before an entry's bytes and the directory at the end.
+// archiveReader reads an archive in pieces and keeps the latest two, because a check reads in two
+// places in turn: the central directory and the entries.
 type archiveReader struct {
 	ctx     context.Context
 	bucket  Bucket

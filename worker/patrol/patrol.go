@@ -81,7 +81,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Patrol reads what is its turn. Several may run at once, also in several processes.
+// Patrol reads what is due to be read. Several may run at once, also in several processes.
 type Patrol struct {
 	cfg        Config
 	catalog    Catalog
@@ -99,15 +99,15 @@ func New(cfg Config, c Catalog, recordings, archives Bucket, now func() time.Tim
 // Run patrols until ctx is cancelled. Failures never stop it; they are logged when they begin and
 // when they end.
 func (p *Patrol) Run(ctx context.Context) error {
-	var both sync.WaitGroup
+	var runs sync.WaitGroup
 	kinds := []string{catalog.PatrolFaults, catalog.PatrolRecordings, catalog.PatrolArchives}
 	if p.cfg.Off {
 		kinds = kinds[:1]
 	}
 	for _, kind := range kinds {
-		both.Go(func() { p.run(ctx, kind) })
+		runs.Go(func() { p.run(ctx, kind) })
 	}
-	both.Wait()
+	runs.Wait()
 	return nil
 }
 
@@ -171,7 +171,7 @@ func (p *Patrol) Step(ctx context.Context, kind string) (more bool, err error) {
 	return !end, failure
 }
 
-// suspects says whether something is due to be looked at again.
+// suspects says whether something faulty or suspect is due to be looked at.
 func (p *Patrol) suspects(ctx context.Context) (bool, error) {
 	recordings, err := p.catalog.FaultyRecordings(ctx, p.cfg.Recheck, 1)
 	if err != nil || len(recordings) > 0 {
@@ -184,8 +184,8 @@ func (p *Patrol) suspects(ctx context.Context) (bool, error) {
 // maxPiece is how many bytes are taken from the limiter at once.
 const maxPiece = 1 << 20
 
-// limiter gives the rate at which a round ends in four fifths of its time, so that it also does
-// after an outage, or when more comes meanwhile.
+// limiter gives the rate at which a round ends in four fifths of its time. The rest is for outages,
+// and for what comes meanwhile.
 func (p *Patrol) limiter(r catalog.PatrolRound) *rate.Limiter {
 	perSecond := max(float64(r.Expected)/(p.cfg.Every.Seconds()*4/5), float64(p.cfg.Rate))
 	return rate.NewLimiter(rate.Limit(perSecond), maxPiece)

@@ -17,7 +17,7 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// newRecording is how long audio may come after its recording was registered without being a fault.
+// newRecording is how long after its registration a recording without audio is no fault.
 const newRecording = 24 * time.Hour
 
 func (t *turn) readRecordings(ctx context.Context) (end bool, err error) {
