@@ -7,13 +7,13 @@ import (
 )
 
 // Keys gives the keys right below a folder, in their order, each once. In a bucket that keeps
-// versions these are also the keys of objects that have bytes below a delete marker. A listing can
-// be late, so what it lacks may be there all the same.
+// versions it also gives keys whose newest version is a delete marker, as long as an older one has
+// bytes. A listing can be late, so a key that it lacks may have an object all the same.
 func (b *Bucket) Keys(ctx context.Context, folder string) ([]string, error) {
 	return b.KeysAfter(ctx, folder, "")
 }
 
-// KeysAfter is Keys of those that come after a key in their order.
+// KeysAfter is Keys for the keys that come after a key in their order.
 func (b *Bucket) KeysAfter(ctx context.Context, folder, after string) (keys []string, err error) {
 	kept, err := b.keepsVersions(ctx)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// LockMode is what a lock means: who may still delete what is locked.
+// LockMode says who may still delete what is locked.
 type LockMode string
 
 // The modes of S3's object lock. NoLock is the mode of what is not locked.
@@ -45,7 +45,7 @@ type Lock struct {
 	Until time.Time // whole seconds, as stores keep it
 }
 
-// NewLock locks in mode until then, rounded up to a whole second. With NoLock it is the zero Lock.
+// NewLock gives a lock until a time, rounded up to a whole second. With NoLock it is the zero Lock.
 func NewLock(mode LockMode, until time.Time) Lock {
 	if mode == NoLock {
 		return Lock{}

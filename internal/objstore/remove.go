@@ -31,7 +31,8 @@ type versioning struct {
 // Remove deletes an object. A missing object is no error. In a bucket that keeps versions it
 // deletes all versions and delete markers of this key, because only that frees the bytes. The
 // newest is deleted last, so that an interrupted removal makes no earlier version the current one.
-// Of what is locked [LockOf] tells by the error; the versions that would be deleted after it stay.
+// At a locked version it stops, and the versions after it stay; [LockOf] reads the lock from the
+// error.
 func (b *Bucket) Remove(ctx context.Context, key string) error {
 	return b.remove(ctx, key, b.removeVersion)
 }
@@ -49,7 +50,7 @@ func (b *Bucket) Erase(ctx context.Context, key string) error {
 	})
 }
 
-// remove deletes the versions of a key by one.
+// remove deletes the versions of a key, each by calling one.
 func (b *Bucket) remove(ctx context.Context, key string, one func(ctx context.Context, key, id string) error) error {
 	if err := b.CheckKey(key); err != nil {
 		return err

@@ -68,7 +68,7 @@ func (b *Bucket) removeMatchingVersions(ctx context.Context, key string, m Match
 			at = len(list)
 		}
 		going := slices.Clone(list[at:])
-		if !newer { // a marker hides nothing any more
+		if !newer { // no version stays, so the delete markers go too
 			going = slices.Clone(list)
 			slices.SortStableFunc(going, func(a, b minio.ObjectInfo) int { return rank(b) - rank(a) })
 		}
@@ -89,7 +89,8 @@ func (b *Bucket) removeMatchingVersions(ctx context.Context, key string, m Match
 
 func isVersion(v minio.ObjectInfo) bool { return !v.IsDeleteMarker }
 
-// rank puts delete markers before versions: they are deleted last, because one may hide versions.
+// rank puts delete markers before versions. So they are deleted last, because without its marker a
+// hidden version would be the current one again.
 func rank(v minio.ObjectInfo) int {
 	if v.IsDeleteMarker {
 		return 1

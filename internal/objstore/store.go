@@ -43,7 +43,7 @@ type Config struct {
 	Archives       string // bucket
 
 	// Lock is how archives are locked. With it EnsureBuckets makes the archives bucket with object
-	// lock, and Try tries the lock. Each write says whether its object is locked, and until when.
+	// lock, and Try tries the lock. Each write says for itself whether and until when it locks.
 	Lock LockMode
 
 	// StallTimeout ends a request over which no byte has come or gone for so

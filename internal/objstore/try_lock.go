@@ -8,11 +8,11 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// lockTime is how long the object is locked by which a bucket's lock is tried.
+// lockTime is how long the object is locked that a trial writes.
 const lockTime = time.Minute
 
-// LockProbe is the name, below the folder of a trial, of the object by which the lock is tried. Its
-// last version stays for a minute at least; the next trial removes it.
+// LockProbe is the name of the object with which a trial tries the lock, below the folder of the
+// trial. Its last version stays for a minute at least; the next trial removes it.
 const LockProbe = "locked"
 
 // locks checks that an object that is written with a lock can't be deleted, and that its answer to

@@ -11,7 +11,7 @@ import (
 // RemoveMatch deletes an object if it has the ETag that is meant; see objstore.Bucket.RemoveMatch.
 // The object is locked from the comparison to the removal.
 func (b *Bucket) RemoveMatch(ctx context.Context, key string, m objstore.Match) error {
-	// Stat also makes a side file that is missing. Under the lock that is not possible.
+	// Stat also makes a missing side file, which is not possible under the lock.
 	if _, err := b.Stat(ctx, key); err != nil && domain.KindOf(err) != domain.KindNotFound {
 		return err
 	}
