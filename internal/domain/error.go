@@ -13,7 +13,7 @@ const (
 	KindInvalid      Kind = "invalid"       // the input is wrong and will stay wrong
 	KindNotFound     Kind = "not_found"     // no such thing, or not for this tenant
 	KindConflict     Kind = "conflict"      // the thing exists and differs, or changed meanwhile
-	KindEnding       Kind = "ending"        // what it names has ended and is being deleted: it can be named again later
+	KindEnding       Kind = "ending"        // a line or upload names what has ended and is being deleted: it may come again later
 	KindUnauthorized Kind = "unauthorized"  // no or bad credential
 	KindForbidden    Kind = "forbidden"     // the credential is good and does not allow this
 	KindLimited      Kind = "limited"       // a limit is used up

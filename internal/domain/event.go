@@ -4,7 +4,7 @@ package domain
 const (
 	EventDayCompleted = "day.completed" // every hour is available or has no data, and totals are met
 	EventDayFailed    = "day.failed"    // no hour is pending, and some failed
-	EventDayShort     = "day.short"     // nothing but totals that are not met kept the day from being complete for some time
+	EventDayShort     = "day.short"     // for some time only its totals have kept the day from being complete
 	EventHourRebuilt  = "hour.rebuilt"  // an hour has another archive than before
 	EventTest         = "webhook.test"  // an operator tests the endpoint
 )

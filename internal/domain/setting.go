@@ -109,7 +109,7 @@ type TenantJSON struct {
 	KeyPrefix     string   `json:"keyPrefix"`
 
 	SourceRetentionDays int        `json:"sourceRetentionDays"` // 0: for ever
-	EndsFrom            *time.Time `json:"endsFrom,omitempty"`  // no conversation ends before, since somebody shortened it
+	EndsFrom            *time.Time `json:"endsFrom,omitempty"`  // no conversation ends before, since the source retention was shortened
 	ClosedAt            *time.Time `json:"closedAt,omitempty"`  // of a closed tenant
 	CreatedAt           time.Time  `json:"createdAt"`           // in whole seconds, as all times here
 }

@@ -23,7 +23,7 @@ type Tenant struct {
 	SourceRetentionDays int
 
 	Created  time.Time
-	EndsFrom time.Time // no conversation ends before, because somebody may undo what was set
+	EndsFrom time.Time // no conversation ends before, so that a shorter source retention can be undone
 	Closed   time.Time // zero while it is open
 }
 

@@ -31,7 +31,7 @@ func backlogMetrics() []metric[catalog.Backlog] {
 	return slices.Concat(hourMetrics(), nightMetrics(), patrolMetrics(), webhookMetrics(), logMetrics())
 }
 
-// age is for how many seconds something waits; 0 for the zero time.
+// age is how many seconds ago a time was; 0 for the zero time.
 func age(b catalog.Backlog, since time.Time) float64 {
 	if since.IsZero() {
 		return 0
@@ -73,7 +73,7 @@ func nightMetrics() []metric[catalog.Backlog] {
 	return []metric[catalog.Backlog]{
 		number("cut_short_nights", "Days, one per tenant, that ended within the last week while hours were pending or failed, or had recordings in no archive.",
 			func(b catalog.Backlog) int64 { return b.CutShort }),
-		{"short_nights", "Days, one per tenant, that have fewer recordings than their totals say and are over, or ended or got a total within the last week: within CALLVAULT_TOTALS_GRACE or not complete otherwise, for two days at most (waiting), or not (short).",
+		{"short_nights", "Days, one per tenant, that have fewer recordings than their totals say and are over, or ended or got a total within the last week. waiting: for CALLVAULT_TOTALS_GRACE, or for hours to be built, two days at most. short: all others.",
 			prometheus.GaugeValue, []string{"state"}, func(b catalog.Backlog, set setter) {
 				set(float64(b.ShortWaiting), "waiting")
 				set(float64(b.Short), "short")
