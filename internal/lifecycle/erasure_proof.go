@@ -107,8 +107,8 @@ func (e *Eraser) follow(ctx context.Context, x Erasure) error {
 			}
 			continue
 		}
-		if _, err := e.db.ExecContext(ctx, `UPDATE erasure_objects SET gone_us = CASE WHEN $3 = 0 THEN (SELECT now_us FROM catalog_clock) END,
-			locked_until_us = CASE WHEN $3 = 0 THEN NULL ELSE CAST($3 AS BIGINT) END WHERE erasure = $1 AND archive AND key = $2`, x.ID, key, lock.Microseconds()); err != nil {
+		if _, err := e.db.ExecContext(ctx, `UPDATE erasure_objects SET locked_until_us = NULLIF(CAST($3 AS BIGINT), 0),
+			gone_us = CASE WHEN CAST($3 AS BIGINT) = 0 THEN (SELECT now_us FROM catalog_clock) END WHERE erasure = $1 AND archive AND key = $2`, x.ID, key, lock.Microseconds()); err != nil {
 			return err
 		}
 	}
