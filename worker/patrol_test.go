@@ -151,6 +151,21 @@ func TestPatrolOfRecordings(t *testing.T) {
 	})
 }
 
+// What was there and is gone is a fault at once. The audio of a new recording may still come.
+func TestPatrolOfNewRecordings(t *testing.T) {
+	onBothCatalogs(t, func(f *fixture) {
+		f.recording(hour(0), nil)
+		gone := f.add(hour(0), 3000)
+		now := func() time.Time { return time.Now().Add(time.Until(night())) }
+		p := patrol.New(patrol.Config{Every: time.Hour}, f.catalog, f.store.Recordings(), f.store.Archives(), now, f.log)
+		f.step(p, catalog.PatrolRecordings)
+		f.must(f.store.Recordings().Remove(f.ctx, gone))
+		f.nextRound(1)
+		f.step(p, catalog.PatrolRecordings)
+		f.expect("faults", f.faults(), []string{"not_found " + gone})
+	})
+}
+
 func second[T any](_ T, err error) error { return err }
 
 // An outage is no fault: the round waits and goes on where it was.

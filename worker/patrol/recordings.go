@@ -132,8 +132,8 @@ func (p *Patrol) reasonOf(r catalog.PatrolRecording, got *catalog.LearntSum, err
 	case err == nil:
 		return "", nil
 	case kind == domain.KindNotFound || kind == domain.KindInvalid:
-		if p.now().Sub(r.Registered) < newRecording && !r.Faulty {
-			return "", nil // its audio may still come
+		if r.ETag == "" && p.now().Sub(r.Registered) < newRecording && !r.Faulty {
+			return "", nil // its audio was never seen, and may still come
 		}
 		return catalog.ReasonNotFound, nil
 	case kind == domain.KindUnreadable:
