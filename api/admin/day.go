@@ -70,7 +70,7 @@ func (h *handler) showDay(r *http.Request) (answer, error) {
 		return answer{}, web.Step("read the day's audit log", err)
 	}
 	page := dayPage{dayDetails: d, Row: d.inCalendar(),
-		Earlier: dayPath(d.Tenant, d.Day.Add(-1)), Over: !d.Now.Before(d.Day.End()), Events: eventLines(events), Totals: totalRows(d.DayView)}
+		Earlier: dayPath(d.Tenant, d.Day.Add(-1)), Over: !d.Now.Before(d.Day.End()), Events: eventLines(events, false), Totals: totalRows(d.DayView)}
 	page.Badge = dayBadge(d.Day, page.Row, d.Known, d.Now)
 	if !d.Reopened.IsZero() {
 		end, err := h.deps.Catalog.FormerEnd(r.Context(), d.Tenant, d.Day, d.Reopened)

@@ -24,10 +24,16 @@ type event struct {
 	Detail string
 }
 
-func eventLines(list []audit.Entry) []event {
+// eventLines describes lines of the audit log, with the days that they are about unless the page
+// is of one day.
+func eventLines(list []audit.Entry, withDay bool) []event {
 	out := make([]event, 0, len(list))
 	for _, e := range list {
 		what, detail := describe(e)
+		var about struct{ Day string }
+		if withDay && what != e.Action && json.Unmarshal(e.Detail, &about) == nil { // without words detail has the day already
+			detail = joinText(about.Day, detail)
+		}
 		out = append(out, event{e.At, e.Actor, e.Action, what, detail})
 	}
 	return out
@@ -59,6 +65,8 @@ func describe(e audit.Entry) (what, detail string) {
 			joinText(valueText(fields["name"]), labelled("over ", fields["scope"]), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
 	case lifecycle.ActionErasureAsk, lifecycle.ActionErasureRepeat, lifecycle.ActionErasureHide, lifecycle.ActionErasureProven, lifecycle.ActionErasureGone:
 		return strings.ReplaceAll(e.Action, ".", " "), joinText(valueText(fields["erasure"]), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
+	case catalog.ActionPublish:
+		return "archive published", joinText(hours(fields), labelled("revision ", fields["revision"]), labelled("recordings: ", fields["files"]), labelled("missing: ", fields["missing"]))
 	case catalog.ActionArchiveKeep:
 		return "archive kept after all", joinText(labelled("hour ", fields["hour"]), labelled("revision ", fields["revision"]))
 	case catalog.ActionArchiveDelete:
@@ -71,9 +79,9 @@ func describe(e audit.Entry) (what, detail string) {
 	case catalog.ActionMismatch:
 		return "other bytes found", joinText(labelled("by ", fields["reader"]), labelled("recordings: ", fields["count"]), objects(fields["recordings"]), labelled("to ", fields["remote"]))
 	case catalog.ActionTotalCorrect:
-		return "total corrected", joinText(labelled("from ", fields["from"]), labelled("to ", fields["to"]), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
+		return "total corrected", joinText(wholeDayOrHour(fields), labelled("from ", fields["from"]), labelled("to ", fields["to"]), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
 	case catalog.ActionTotalRemove:
-		return "total removed", joinText(labelled("it was ", fields["from"]), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
+		return "total removed", joinText(wholeDayOrHour(fields), labelled("it was ", fields["from"]), labelled("because: ", fields["reason"]), labelled("from ", fields["remote"]))
 	case catalog.ActionPatrolFault:
 		return "found by the patrol", joinText(valueText(fields["reason"]), valueText(fields["object"]))
 	case catalog.ActionPatrolMended:
@@ -143,6 +151,14 @@ func hours(fields map[string]any) string {
 		return "hour " + hour
 	}
 	return "all hours"
+}
+
+// wholeDayOrHour says which total a line is about.
+func wholeDayOrHour(fields map[string]any) string {
+	if fields["hour"] == nil {
+		return "whole day"
+	}
+	return hours(fields)
 }
 
 func forced(fields map[string]any) string {

@@ -19,7 +19,10 @@ func TestDescribe(t *testing.T) {
 		{catalog.ActionArchive, `{"day":"2025-12-12","hour":"08","force":true,"due":1}`, "rebuild asked for: hour 08, complete ones too, due: 1"},
 		{catalog.ActionReplaced, `{"conversations":{"replaced":1,"cleared":3},"recordings":{"replaced":2,"cleared":0},"remote":"192.0.2.1","request":"r"}`,
 			"values replaced: conversations cleared 3, replaced 1, recordings cleared 0, replaced 2, from 192.0.2.1"},
-		{catalog.ActionTotalCorrect, `{"day":"2025-12-12","hour":"14","from":3,"to":1,"reason":"r"}`, "total corrected: from 3, to 1, because: r"},
+		{catalog.ActionTotalCorrect, `{"day":"2025-12-12","hour":"14","from":3,"to":1,"reason":"r"}`, "total corrected: hour 14, from 3, to 1, because: r"},
+		{catalog.ActionTotalRemove, `{"day":"2025-12-12","from":3,"reason":"r"}`, "total removed: whole day, it was 3, because: r"},
+		{catalog.ActionPublish, `{"day":"2025-12-12","hour":"14","revision":2,"objectKey":"k","size":5,"files":4,"missing":0,"manifestSha256":"f5"}`,
+			"archive published: hour 14, revision 2, recordings: 4, missing: 0"},
 		{catalog.ActionPatrolFault, `{"day":"2025-12-12","hour":"14","object":"k","reason":"not_found"}`, "found by the patrol: not_found, k"},
 		{catalog.ActionCorrect, `{"object":"k","reason":"r","changed":{"sizeBytes":{"from":200000000,"to":null}}}`, "recording corrected: k, sizeBytes: 200000000 → none, because: r"},
 		{"bulk.walk", `{"start":1700000000,"end":1.5e3,"remote":"192.0.2.1"}`, "bulk.walk: end 1.5e3, remote 192.0.2.1, start 1700000000"},
@@ -34,5 +37,22 @@ func TestDescribe(t *testing.T) {
 		if got := what + ": " + detail; got != c.want {
 			t.Errorf("%s %s: %q, want %q", c.action, c.detail, got, c.want)
 		}
+	}
+}
+
+// A tenant's page says of which day a line is.
+func TestEventLinesWithDay(t *testing.T) {
+	list := []audit.Entry{
+		{Action: catalog.ActionRetry, Detail: json.RawMessage(`{"day":"2025-12-12","hour":"08"}`)},
+		{Action: catalog.ActionRetry, Detail: json.RawMessage(`{"hour":"08"}`)},
+		{Action: "other", Detail: json.RawMessage(`{"day":"2025-12-12"}`)},
+	}
+	for i, want := range []string{"2025-12-12, hour 08", "hour 08", "day 2025-12-12"} {
+		if got := eventLines(list, true)[i].Detail; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := eventLines(list, false)[0].Detail; got != "hour 08" {
+		t.Errorf("on a day's page: %q", got)
 	}
 }

@@ -73,7 +73,7 @@ func (h *handler) showHour(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	page := hourPage{hourDetails: o, Badge: hourBadge(o.View), Over: !o.Day.Now.Before(o.End()), Lines: eventLines(o.Events),
+	page := hourPage{hourDetails: o, Badge: hourBadge(o.View), Over: !o.Day.Now.Before(o.End()), Lines: eventLines(o.Events, false),
 		Missing: catalog.GroupMissing(o.History.Missing)}
 	beside := o.HourKey
 	if beside.Hour = o.Hour - 1; beside.Hour >= 0 {

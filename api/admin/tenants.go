@@ -60,7 +60,7 @@ func (h *handler) showTenant(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, web.Step("read the tenant's webhooks", err)
 	}
-	page := tenantPage{Tenant: t, Incomplete: incomplete, Features: switches(t), Holds: held, Webhooks: webhooks, Deliveries: deliveries, Events: eventLines(events)}
+	page := tenantPage{Tenant: t, Incomplete: incomplete, Features: switches(t), Holds: held, Webhooks: webhooks, Deliveries: deliveries, Events: eventLines(events, true)}
 	for i := range calendarDays {
 		day := last.Add(-i)
 		if counts, known := row.Days[day]; known && (!incomplete || counts.Incomplete(t, found.Now)) {
