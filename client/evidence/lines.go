@@ -91,8 +91,10 @@ func (c *checker) checkFile(f *manifestFile) error {
 		return fmt.Errorf("read %s: %w", f.Name, err)
 	}
 	switch sum := hex.EncodeToString(sha.Sum(nil)); {
-	case counted.n != f.Bytes || lines != f.Lines:
-		c.report.add(f.Name, 0, "It has %d bytes and %d lines; the manifest names %d and %d.", counted.n, lines, f.Bytes, f.Lines)
+	case lines != f.Lines:
+		c.report.add(f.Name, 0, "It has %d lines; the manifest names %d.", lines, f.Lines)
+	case counted.n != f.Bytes:
+		c.report.add(f.Name, 0, "It has %d bytes; the manifest names %d.", counted.n, f.Bytes)
 	case sum != f.SHA256:
 		c.report.add(f.Name, 0, "It was changed: its SHA-256 is not the one that the manifest names.")
 	}
@@ -103,6 +105,7 @@ func (c *checker) checkFile(f *manifestFile) error {
 // says that none does. The manifest lists the seals before the archives.
 func (c *checker) checkArchive(f *manifestFile, in *os.File) error {
 	name := f.Name
+	c.report.Archives++
 	info, err := in.Stat()
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)

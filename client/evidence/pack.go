@@ -55,6 +55,7 @@ type Report struct {
 	Lines        int64     `json:"lines"`
 	Seals        int64     `json:"seals"`
 	Files        int       `json:"files"`
+	Archives     int       `json:"archives"`           // of the files
 	Unplaced     int64     `json:"unplaced,omitempty"` // lines and seals that had no number in the log when the pack was made
 	Unsealed     int64     `json:"unsealed,omitempty"` // archives that no seal of the pack names, as its manifest says
 	LogSize      int64     `json:"logSize"`            // leaves of the checkpoint

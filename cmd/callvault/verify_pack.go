@@ -35,7 +35,11 @@ func packLines(r *evidence.Report) []string {
 	if !r.OK() {
 		state = "BROKEN"
 	}
-	lines := []string{fmt.Sprintf("%s  %s  evidence of %s, %s to %s: %s, %s", state, r.Path, tenantOrInstallation(r.Tenant), r.From, r.To, count(int(r.Lines), "line"), count(int(r.Seals), "seal"))}
+	archives := ""
+	if r.Archives > 0 {
+		archives = ", " + count(r.Archives, "archive")
+	}
+	lines := []string{fmt.Sprintf("%s  %s  evidence of %s, %s to %s: %s, %s%s", state, r.Path, tenantOrInstallation(r.Tenant), r.From, r.To, count(int(r.Lines), "line"), count(int(r.Seals), "seal"), archives)}
 	for _, p := range r.Problems {
 		lines = append(lines, "        "+p.String())
 	}
