@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,12 @@ import (
 type eraseCmd struct {
 	Order  eraseOrderCmd  `cmd:"" default:"withargs" help:"Erase conversations: all that is kept of them, in every copy."`
 	Status eraseStatusCmd `cmd:"" help:"Show how far erasures are, and their proofs."`
+}
+
+func (*eraseCmd) Help() string {
+	return "Without a command it orders an erasure; its flags: callvault erase order --help.\n\nExamples:\n\n" +
+		"    callvault erase --tenant acme --conversation c-17 --reason 'request 2025-31'\n" +
+		"    callvault erase status --tenant acme"
 }
 
 type eraseOrderCmd struct {
@@ -151,7 +158,7 @@ type eraseStatusCmd struct {
 }
 
 func (*eraseStatusCmd) Help() string {
-	return "With --json, one erasure is printed with its proof, and of all one JSON object a line.\n\nExamples:\n\n" +
+	return "With --json, one erasure is printed with its conversations and proof, and of all one JSON object a line, without these.\n\nExamples:\n\n" +
 		"    callvault erase status --tenant acme\n    callvault erase status --tenant acme er_000640f8a1b2c3d4_5e6f7a8b --json"
 }
 
@@ -168,7 +175,7 @@ func (c *eraseStatusCmd) Run(ctx context.Context, d *deps) error {
 		list := d.newList(c.JSON, "ERASURE", "STATE", "ASKED", "REASON", "CONVERSATIONS", "PROVEN", "LOCKED UNTIL", "WAITS FOR")
 		page := func(before string) ([]lifecycle.Erasure, error) { return eraser.List(ctx, c.Tenant, before, pageSize) }
 		err := eachOf(page, func(x lifecycle.Erasure) (string, error) {
-			return x.ID, list.add(x, x.ID, x.State, timeText(x.Asked), x.Reason, fmt.Sprint(x.Removed.Conversations), timeTextOr(x.Proven, "–"), timeTextOr(x.LockedUntil, "–"), x.WaitsForHold)
+			return x.ID, list.add(x, x.ID, x.State, timeText(x.Asked), x.Reason, fmt.Sprint(x.Removed.Conversations), timeTextOr(x.Proven, "–"), timeTextOr(x.LockedUntil, "–"), cmp.Or(x.WaitsForHold, "–"))
 		})
 		if err != nil {
 			return err

@@ -40,7 +40,7 @@ type commands struct {
 	Scheduler  schedulerCmd  `cmd:"" help:"Run a scheduler: plans, hands out hours."`
 	Run        runCmd        `cmd:"" help:"Run several roles in one process."`
 	Migrate    migrateCmd    `cmd:"" help:"Prepare the catalog, the buckets and the keys."`
-	Tenant     tenantCmd     `cmd:"" help:"Tenants: create, list, set."`
+	Tenant     tenantCmd     `cmd:"" help:"Tenants: create, list, set, close, delete."`
 	App        appCmd        `cmd:"" help:"OAuth applications of a tenant."`
 	Key        keyCmd        `cmd:"" help:"API keys of a tenant."`
 	Webhook    webhookCmd    `cmd:"" help:"Webhooks of a tenant: endpoints, deliveries, replay."`

@@ -39,7 +39,7 @@ func (d *Doctor) log(ctx context.Context) Result {
 	case !backlog.Log.Oldest.IsZero() && age > unsealedLong:
 		return warn(fmt.Sprintf("%s; the oldest audit line without a checkpoint is %s old", saw, age), "see that a scheduler runs, and what it logs about the log")
 	case backlog.Log.Lost > 0:
-		return warn(fmt.Sprintf("%s; the rows of %d were lost when the catalog was restored", saw, backlog.Log.Lost), "run: callvault log verify, which says which")
+		return warn(fmt.Sprintf("%s; the rows of %d were lost when the catalog was restored", saw, backlog.Log.Lost), "run: callvault log verify, which says what explains them")
 	}
 	return pass("%s, and no audit line waits for longer than %s", saw, unsealedLong)
 }

@@ -274,14 +274,11 @@ func noteHours(ctx context.Context, tx *db.Tx, id string, hours []domain.HourKey
 	return nil
 }
 
-// ErrNobody says that no conversation has the user or the phone number.
-var ErrNobody = errors.New("no conversation")
-
 // OfUser gives the conversations of a tenant whose user has this id. Error: KindNotFound.
 func (e *Eraser) OfUser(ctx context.Context, tenant, user string) ([]string, error) {
 	ids, err := db.Collect(ctx, e.db, db.Value[string], `SELECT id FROM conversations WHERE tenant = $1 AND user_id = $2 ORDER BY id`, tenant, user)
 	if err == nil && len(ids) == 0 {
-		err = domain.Wrap(domain.KindNotFound, ErrNobody, "tenant %s has no conversation of this user; nothing is erased", tenant)
+		err = domain.Errorf(domain.KindNotFound, "tenant %s has no conversation of this user; nothing is erased", tenant)
 	}
 	return ids, err
 }
@@ -304,7 +301,7 @@ func (e *Eraser) OfPhone(ctx context.Context, tenant, phone string) ([]string, e
 		return err
 	}, `SELECT id, caller_phone, callee_phone FROM conversations WHERE tenant = $1 AND (caller_phone IS NOT NULL OR callee_phone IS NOT NULL) ORDER BY id`, tenant)
 	if err == nil && len(ids) == 0 {
-		err = domain.Wrap(domain.KindNotFound, ErrNobody, "tenant %s has no conversation with this number; nothing is erased", tenant)
+		err = domain.Errorf(domain.KindNotFound, "tenant %s has no conversation with this number; nothing is erased", tenant)
 	}
 	return ids, err
 }
