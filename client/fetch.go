@@ -60,6 +60,9 @@ func (f *fetch) check(ctx context.Context, l Link) (h HourResult, done bool, err
 	case StatusAvailable:
 	case StatusNoData, StatusPending, StatusFailed:
 		h.State = HourState(l.Status) // both have the same words
+		if _, gone := f.folder.root.Lstat(l.Hour + ".zip"); l.Status == StatusNoData && gone == nil {
+			f.progress.Note(fmt.Sprintf("%s/%s.zip: The server has no recordings of the hour any more: they were erased or corrected. Delete the file, or keep it elsewhere.", f.folder.date, l.Hour))
+		}
 		return h, true, nil
 	default:
 		h.State, h.Err = HourError, fmt.Errorf("the server says %.30q, which this version does not know", l.Status)

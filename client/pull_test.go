@@ -168,6 +168,25 @@ func TestNewRevisionReplacesTheOld(t *testing.T) {
 	}
 }
 
+// An archive whose recordings were erased or corrected since stays where it is, and is named.
+func TestHourWithoutRecordingsSince(t *testing.T) {
+	s, dir := newServer(t), t.TempDir()
+	a := s.put(14, 10, 1)
+	s.pull(dir, client.DayComplete, nil)
+	s.mu.Lock()
+	s.hours[14] = nil
+	s.mu.Unlock()
+	if _, p := s.pull(dir, client.DayComplete, nil); !p.noted(pullDay+"/14.zip: The server has no recordings of the hour any more") || !bytes.Equal(pulled(t, dir, "14.zip"), a.zip) {
+		t.Errorf("notes: %q", p.notes)
+	}
+	if err := os.Remove(filepath.Join(dir, pullDay, "14.zip")); err != nil {
+		t.Fatal(err)
+	}
+	if _, p := s.pull(dir, client.DayComplete, nil); p.noted("14.zip") {
+		t.Errorf("notes after it was deleted: %q", p.notes)
+	}
+}
+
 func TestExpiredLinksAreRefreshedOnce(t *testing.T) {
 	s, dir := newServer(t), t.TempDir()
 	for h := range 5 {

@@ -83,6 +83,10 @@ func (p *PulledDay) Check(r *verify.Report) (known bool) {
 		if wrongHour(r, p.saved.Date, l.Hour) {
 			return true
 		}
+		if l.Status == StatusNoData {
+			r.AddProblem("", "The hour had no recordings any more when the server was last asked: they were erased or corrected. Delete the file, or keep it elsewhere.")
+			return false
+		}
 		if r.Size != l.File.SizeBytes {
 			r.AddProblem("", "It has %d bytes; day.json names %d.", r.Size, l.File.SizeBytes)
 		}
@@ -145,7 +149,7 @@ func (p *PulledDay) Absent() ([]AbsentHour, error) {
 			continue
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return nil, fmt.Errorf("look for the archive: %w", err)
-		case l.File == nil && l.Status == StatusNoData:
+		case l.Status == StatusNoData:
 			continue
 		case err == nil:
 			h.Text = "A directory has the archive's name; remove it."

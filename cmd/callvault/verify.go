@@ -210,18 +210,22 @@ func (v *verifyResult) print(w io.Writer) error {
 // summary has the last lines: how many archives are good, what was not checked, and what to do
 // about the others.
 func (w *verifyTargets) summary(list []verifyResult) []string {
-	all, bad := len(list)-len(w.absent), 0
+	all, bad, beside := 0, 0, 0 // beside: a day.json or day.seal, of which only bad ones are listed
 	for i := range list {
-		if !list[i].good() && !list[i].absent {
-			bad++
+		switch name := filepath.Base(list[i].Path); {
+		case list[i].absent:
+		case name == "day.json" || name == "day.seal":
+			beside++
+		default:
+			if all++; !list[i].good() {
+				bad++
+			}
 		}
 	}
 	var parts []string
 	switch {
-	case bad > 0 && all == 1:
-		parts = append(parts, "this archive cannot be relied on")
-	case bad > 0:
-		parts = append(parts, humanize.Comma(int64(bad))+" of "+count(all, "archive")+" cannot be relied on")
+	case bad+beside > 0:
+		parts = append(parts, badText(all, bad, beside)+" cannot be relied on")
 	case len(w.absent) > 0:
 	case all == 1:
 		parts = append(parts, "the archive is as it should be")
@@ -231,10 +235,10 @@ func (w *verifyTargets) summary(list []verifyResult) []string {
 	if n := len(w.absent); n > 0 {
 		parts = append(parts, count(n, "hour")+" without an archive")
 	}
-	if n := len(w.checkedDays); n > 0 && bad+len(w.absent) == 0 {
+	if n := len(w.checkedDays); n > 0 && bad+beside+len(w.absent) == 0 {
 		parts = append(parts, "complete by day.json: "+count(n, "day"))
 	}
-	if n := w.sealedDays(); n > 0 && bad+len(w.absent) == 0 {
+	if n := w.sealedDays(); n > 0 && bad+beside+len(w.absent) == 0 {
 		parts = append(parts, "complete by day.seal: "+count(n, "day"))
 	}
 	if w.withoutDay > 0 {
@@ -252,6 +256,21 @@ func (w *verifyTargets) summary(list []verifyResult) []string {
 		lines[0] += "; download again what is broken or absent"
 	}
 	return lines
+}
+
+// badText says how many of all archives, and how many files beside them, are bad.
+func badText(all, bad, beside int) string {
+	text := humanize.Comma(int64(bad)) + " of " + count(all, "archive")
+	switch {
+	case bad == 0:
+		return count(beside, "file") + " beside " + count(all, "archive")
+	case all == 1:
+		text = "this archive"
+	}
+	if beside > 0 {
+		text += " and " + count(beside, "other file")
+	}
+	return text
 }
 
 func missingOf(r *verify.Report) string {

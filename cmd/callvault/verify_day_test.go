@@ -105,6 +105,15 @@ func TestVerifyPulledDay(t *testing.T) {
 			spoil: func(dir string) error { return os.WriteFile(filepath.Join(dir, "15.zip"), good, 0o600) },
 			want:  "It is the archive of \"2025-12-12\", hour \"14\".",
 		},
+		"erased since": {
+			change: func(l []map[string]any) { l[14]["status"] = "no_data" },
+			want: "BROKEN  DIR/14.zip\n        The hour had no recordings any more when the server was last asked: they were erased or corrected. Delete the file, or keep it elsewhere.\n" +
+				"this archive cannot be relied on\n",
+		},
+		"erased and deleted since": {
+			change: func(l []map[string]any) { l[14]["status"] = "no_data" },
+			spoil:  func(dir string) error { return os.Remove(filepath.Join(dir, "14.zip")) },
+		},
 		"not noted": {change: func(l []map[string]any) { delete(l[14], "file") }},
 		"not noted anew": {change: func(l []map[string]any) {
 			l[14]["revision"] = 2

@@ -63,8 +63,15 @@ func TestVerifySealedDay(t *testing.T) {
 		"seal changed": {spoil: in("day.seal", func(b []byte) []byte {
 			return bytes.Replace(b, []byte(`"tenant":"acme"`), []byte(`"tenant":"evil"`), 1)
 		}), want: "BROKEN  DIR/day.seal\n        The seal is not proven: it is not what stands in the log", keys: true},
-		"seal broken": {spoil: in("day.seal", func(b []byte) []byte { return b[:50] }), want: "UNREAD  DIR/day.seal\n"},
-		"no seal":     {spoil: func(dir string) error { return os.Remove(filepath.Join(dir, "day.seal")) }, want: "There is no day.seal beside it, so nothing proves it", keys: true},
+		"seal broken":   {spoil: in("day.seal", func(b []byte) []byte { return b[:50] }), want: "UNREAD  DIR/day.seal\n"},
+		"only the seal": {spoil: in("day.seal", func(b []byte) []byte { return b[:50] }), want: "\n1 file beside 1 archive cannot be relied on; "},
+		"both": {
+			spoil: func(dir string) error {
+				return errors.Join(os.Truncate(filepath.Join(dir, "day.seal"), 50), os.Truncate(filepath.Join(dir, "14.zip"), 50))
+			},
+			want: "\nthis archive and 1 other file cannot be relied on; ",
+		},
+		"no seal": {spoil: func(dir string) error { return os.Remove(filepath.Join(dir, "day.seal")) }, want: "There is no day.seal beside it, so nothing proves it", keys: true},
 	} {
 		dir, key := sealedTree(t, good)
 		if tc.spoil != nil {
