@@ -98,7 +98,7 @@ func (b *Bucket) refusedByLock(ctx context.Context, key, version string, err err
 	case lockErr != nil && !Refused(lockErr): // the store does not answer any more
 		return lockErr
 	case lockErr != nil || time.Since(lock.Until) > clockSkew:
-		return err // the refusal is the news
+		return err
 	}
 	return domain.Wrap(domain.KindRefused, &lockedError{lock: lock, cause: err}, "remove %s/%s: it is locked (%s) until %s",
 		b.name, key, lock.Mode, lock.Until.Format(time.RFC3339))
