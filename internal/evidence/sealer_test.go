@@ -44,7 +44,7 @@ func TestSealAndVerify(t *testing.T) {
 // A leaf is proven by the first checkpoint that covers it, to whoever has one of the keys.
 func TestProofsAndKeys(t *testing.T) {
 	onBoth(t, func(f *fixture) {
-		key := merkle.Key{Kind: merkle.KindSeal, Ref: f.addSeal(`{"day":"2025-12-12"}`)}
+		key := merkle.Key{Kind: merkle.KindSeal, Ref: f.addSeal(aSeal)}
 		log := f.c.Merkle()
 		if _, err := evidence.Prove(f.ctx, log, key); domain.KindOf(err) != domain.KindNotFound {
 			f.Errorf("before it has a number: %v", err)
@@ -72,8 +72,8 @@ func TestProofsAndKeys(t *testing.T) {
 				f.Errorf("%s by %v: %v", leaf, keys, err)
 			}
 		}
-		check(true, `{"day":"2025-12-12"}`, public)
-		check(true, `{"day":"2025-12-12"}`, before.Verifiers...) // both sign after a rotation
+		check(true, aSeal, public)
+		check(true, aSeal, before.Verifiers...) // both sign after a rotation
 		check(false, `{"day":"2025-12-13"}`, public)
 		_, err = f.c.DB().ExecContext(f.ctx, `UPDATE keys SET retired_us = retired_us - 691200000000`) // 8 days
 		f.must(err)
@@ -81,8 +81,8 @@ func TestProofsAndKeys(t *testing.T) {
 		f.seal(evidence.Config{})
 		proof, err = evidence.Prove(f.ctx, log, key)
 		f.must(err)
-		check(false, `{"day":"2025-12-12"}`, before.Verifiers...)
-		check(true, `{"day":"2025-12-12"}`, after.Verifiers...)
+		check(false, aSeal, before.Verifiers...)
+		check(true, aSeal, after.Verifiers...)
 		f.sound() // the public key of former checkpoints stays
 		for range 20 {
 			_, err = auth.RotateLogKey(f.ctx, f.c, "", before.Origin, audit.Origin{Actor: "command"})

@@ -15,11 +15,14 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// addSeal adds a seal to the log and gives its id.
+// addSeal adds a seal of a day to the log and gives its id.
 func (f *fixture) addSeal(text string) (id int64) {
 	f.Helper()
 	f.must(f.c.DB().Update(f.ctx, func(tx *db.Tx) (err error) {
-		id, err = merkle.Add(f.ctx, tx, merkle.KindSeal, []byte(text))
+		if id, err = merkle.Add(f.ctx, tx, merkle.KindSeal, []byte(text)); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(f.ctx, `INSERT INTO day_seals VALUES ('acme', '2025-12-12', $1, 0)`, id)
 		return err
 	}))
 	return id
@@ -58,6 +61,8 @@ func rebuilt(table, change string) []string {
 
 const insertLine = `INSERT INTO audit (at_us, tenant, actor, action, detail) VALUES (5, 'acme', 'x', 'y', '{}')`
 
+const aSeal = `{"tenant":"acme","utcDay":"2025-12-12","x":1}`
+
 const copyLine = `INSERT INTO audit (at_us, tenant, actor, action, detail) SELECT at_us, tenant, actor, action, detail FROM audit WHERE seq = `
 
 // Whatever the owner of the database changes is named, each by itself. The last 100 leaves are in
@@ -80,8 +85,10 @@ func TestTampering(t *testing.T) {
 		{"swapped", []string{
 			`UPDATE audit SET at_us = 2019 - at_us, detail = CASE seq WHEN 11 THEN '{"n":10}' ELSE '{"n":9}' END WHERE seq IN (11, 12)`,
 		}, nil, []string{"moved: line 11 was moved: what it said stands in line 12", "moved: line 12 was moved: what it said stands in line 11"}},
-		{"a seal", []string{`UPDATE log_records SET data = '{"x":2}' WHERE id = 1`}, nil, []string{"changed: the seal 1 "}},
+		{"a seal", []string{`UPDATE log_records SET data = replace(data, '1}', '2}') WHERE id = 1`}, nil, []string{"changed: the seal 1 "}},
 		{"a seal without the queue", []string{`INSERT INTO log_records (kind, data) VALUES ('seal', '{}')`}, nil, []string{"inserted: the seal 2 "}},
+		{"a seal that no day has", []string{`DELETE FROM day_seals`}, nil, []string{"dropped: the seal 1 is gone from its day"}},
+		{"a seal of another day", []string{`UPDATE day_seals SET day = '2025-12-13'`}, nil, []string{"dropped: the seal 1 is gone from its day"}},
 		{"before it had a number", []string{`DELETE FROM audit WHERE seq = 612`}, nil, []string{"dropped: line 612 is gone: it was taken away before"}},
 		{"taken away while it waited, and another one put there", []string{
 			`UPDATE log_queue SET gone = TRUE WHERE ref = 612 AND kind = 'line'`, `UPDATE audit SET actor = 'nobody' WHERE seq = 612`,
@@ -158,7 +165,7 @@ func (f *fixture) ready() {
 		return tx.Insert(f.ctx, "audit", []string{"at_us", "tenant", "actor", "action", "detail"}, rows)
 	}))
 	f.seal(evidence.Config{MaxLeaves: 400})
-	f.addSeal(`{"x":1}`)
+	f.addSeal(aSeal)
 	_, err := f.c.DB().ExecContext(f.ctx, `INSERT INTO audit_links (sum, links) VALUES ($1, '[]')`, sum("[]"))
 	f.must(err)
 	_, err = f.c.DB().ExecContext(f.ctx, `INSERT INTO audit (at_us, tenant, actor, action, detail, links) VALUES (5000, 'acme', 'command', 'test', '{}', $1)`, sum("[]"))

@@ -178,8 +178,16 @@ func (v *verifier) lines(ctx context.Context) error {
 	return v.unknown(ctx, v.log.UnknownLines)
 }
 
+// records finds records that were inserted without the queue, and seals that the catalog hides.
 func (v *verifier) records(ctx context.Context) error {
-	return v.unknown(ctx, v.log.UnknownRecords)
+	if err := v.unknown(ctx, v.log.UnknownRecords); err != nil {
+		return err
+	}
+	ids, err := v.log.HiddenSeals(ctx, maxFindings)
+	for _, id := range ids {
+		v.found(FoundDropped, 0, -1, "the seal %d is gone from its day", id)
+	}
+	return err
 }
 
 func (v *verifier) unknown(ctx context.Context, list func(ctx context.Context, from int64, limit int) (merkle.Page, error)) error {

@@ -88,6 +88,16 @@ func (l *Log) Orphans(ctx context.Context, limit int) ([]Key, error) {
 		ORDER BY kind, ref LIMIT $1`, limit)
 }
 
+// HiddenSeals lists seals with a number that do not stand among those of their day: at most limit.
+func (l *Log) HiddenSeals(ctx context.Context, limit int) ([]int64, error) {
+	return db.Collect(ctx, l.db, func(rows *sql.Rows) (id int64, err error) {
+		err = rows.Scan(&id)
+		return id, err
+	}, `SELECT r.id FROM log_records r JOIN log_leaves f ON f.kind = 'seal' AND f.ref = r.id
+		LEFT JOIN day_seals d ON d.record = r.id AND r.data LIKE '{"tenant":"' || d.tenant || '","utcDay":"' || d.day || '",%'
+		WHERE r.kind = 'seal' AND d.record IS NULL ORDER BY r.id LIMIT $1`, limit)
+}
+
 // Links lists links of the audit log after a sum, in order: at most limit.
 func (l *Log) Links(ctx context.Context, after []byte, limit int) (list []Links, err error) {
 	return db.Collect(ctx, l.db, func(rows *sql.Rows) (k Links, err error) {
