@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,7 +121,7 @@ var evidenceTables = map[string]string{
 
 // EvidenceTables lists the names of the tables of an evidence pack.
 func EvidenceTables() []string {
-	return []string{"archives", "deletions", "erasures", "held_conversations", "holds", "totals"}
+	return slices.Sorted(maps.Keys(evidenceTables))
 }
 
 // EvidenceRows calls fn with each row of such a table, a JSON object. Tables without days have all

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/callvault/callvault/internal/catalog/holds"
@@ -50,11 +51,7 @@ func HoursWith(ctx context.Context, tx *db.Tx, tenant, conversation string) ([]d
 	if err != nil {
 		return nil, err
 	}
-	names := make([]string, 0, len(sessions))
-	for name := range sessions {
-		names = append(names, name)
-	}
-	for some := range slices.Chunk(names, idChunk) {
+	for some := range slices.Chunk(slices.Collect(maps.Keys(sessions)), idChunk) {
 		found, err := db.Collect(ctx, tx, func(rows *sql.Rows) (domain.HourKey, error) {
 			k := domain.HourKey{Tenant: tenant}
 			err := rows.Scan(&k.Day, &k.Hour)

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -62,11 +63,7 @@ func (r *registration) refuseEnding(ctx context.Context, b *Batch) error {
 		note(l.Number, l.Value.ConversationID)
 	}
 	line := math.MaxInt
-	ids := make([]string, 0, len(lines))
-	for id := range lines {
-		ids = append(ids, id)
-	}
-	for chunk := range slices.Chunk(ids, idChunk) {
+	for chunk := range slices.Chunk(slices.Collect(maps.Keys(lines)), idChunk) {
 		ending, err := db.Collect(ctx, r.tx, db.Value[string], endingSQL(len(chunk)), append([]any{r.tenant}, db.Texts(chunk)...)...)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"database/sql"
+	"maps"
 	"slices"
 	"sync"
 
@@ -50,11 +51,7 @@ func (e *Ends) lookAll(ctx context.Context, tenant string, ids []string) (seen m
 	}
 	var mu sync.Mutex
 	blocked = map[string]error{}
-	keys := make([]string, 0, len(seen))
-	for key := range seen {
-		keys = append(keys, key)
-	}
-	err = forEach(ctx, e.cfg.Parallel, keys, func(ctx context.Context, key string) error {
+	err = forEach(ctx, e.cfg.Parallel, slices.Collect(maps.Keys(seen)), func(ctx context.Context, key string) error {
 		info, there, refused, err := e.lookUp(ctx, key)
 		mu.Lock()
 		defer mu.Unlock()

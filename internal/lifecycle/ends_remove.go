@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -113,14 +114,7 @@ func (r *removal) drop(ctx context.Context, prefix string, at int64) error {
 const idChunk = 500
 
 // keys gives the keys that were seen, sorted.
-func (r *removal) keys() []string {
-	keys := make([]string, 0, len(r.seen))
-	for key := range r.seen {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
-}
+func (r *removal) keys() []string { return slices.Sorted(maps.Keys(r.seen)) }
 
 // lockObjects locks the keys' rows in key order, as every transaction that names keys does. The
 // statements after it see which rows named the keys before.

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -96,7 +97,7 @@ func (h *Hasher) Which(ctx context.Context, q db.Querier, tenant string, kind Ki
 	if err != nil {
 		return nil, err
 	}
-	for some := range slices.Chunk(sortedKeys(byID), chunk) {
+	for some := range slices.Chunk(sorted(byID), chunk) {
 		err := db.Each(ctx, q, func(rows *sql.Rows) error {
 			var sum []byte
 			err := rows.Scan(&sum)
@@ -119,7 +120,7 @@ func (h *Hasher) Add(ctx context.Context, tx *db.Tx, tenant string, kind Kind, i
 	if err != nil {
 		return nil, err
 	}
-	for some := range slices.Chunk(sortedKeys(byID), chunk) {
+	for some := range slices.Chunk(sorted(byID), chunk) {
 		args := make([]any, 0, 2*len(some))
 		for _, sum := range some {
 			args = append(args, tenant, []byte(sum))
@@ -137,16 +138,9 @@ func (h *Hasher) Add(ctx context.Context, tx *db.Tx, tenant string, kind Kind, i
 	return fresh, nil
 }
 
-// sortedKeys gives the hashes in one order, so that two transactions which add the same ones wait
-// for each other instead of deadlocking.
-func sortedKeys(sums map[string]string) []string {
-	keys := make([]string, 0, len(sums))
-	for sum := range sums {
-		keys = append(keys, sum)
-	}
-	slices.Sort(keys)
-	return keys
-}
+// sorted gives the hashes in one order, so that two transactions which add the same ones wait for
+// each other instead of deadlocking.
+func sorted(sums map[string]string) []string { return slices.Sorted(maps.Keys(sums)) }
 
 func asBytes(sums []string) []any {
 	out := make([]any, len(sums))
