@@ -48,20 +48,26 @@ func (k Keys) Name() string { return k[0].Name() }
 
 // OpenCheckpoint checks a checkpoint's signature by any of the keys.
 func (k Keys) OpenCheckpoint(signed []byte) (torchwood.Checkpoint, error) {
+	_, c, err := k.open(signed)
+	return c, err
+}
+
+// open gives a checkpoint, and the first of the keys that has signed it.
+func (k Keys) open(signed []byte) (note.Verifier, torchwood.Checkpoint, error) {
 	if err := strict(string(signed)); err != nil {
-		return torchwood.Checkpoint{}, err
+		return nil, torchwood.Checkpoint{}, err
 	}
 	var first error
 	for _, key := range k {
 		c, _, err := torchwood.VerifyCheckpoint(signed, policy(key))
 		if err == nil {
-			return c, nil
+			return key, c, nil
 		}
 		if first == nil {
 			first = err
 		}
 	}
-	return torchwood.Checkpoint{}, fmt.Errorf("no key of the file has signed its checkpoint (%w)", first)
+	return nil, torchwood.Checkpoint{}, fmt.Errorf("no key of the file has signed its checkpoint (%w)", first)
 }
 
 // VerifyProof checks a proof that data is a leaf of the log: its path in the tree, and the
@@ -71,20 +77,18 @@ func (k Keys) VerifyProof(data []byte, proof string) error {
 		return err
 	}
 	_, signed, _ := strings.Cut(proof, "\n\n")
-	if _, err := k.OpenCheckpoint([]byte(signed)); err != nil {
+	key, _, err := k.open([]byte(signed))
+	if err != nil {
 		return err
 	}
-	for _, key := range k {
-		err := torchwood.VerifyProof(policy(key), tlog.RecordHash(data), []byte(proof))
-		var wrong *torchwood.VerifyRecordError
-		switch {
-		case err == nil:
-			return nil
-		case errors.As(err, &wrong):
-			return errors.New("it is not what stands in the log: it was changed, or its proof was")
-		}
+	err = torchwood.VerifyProof(policy(key), tlog.RecordHash(data), []byte(proof))
+	if wrong := new(torchwood.VerifyRecordError); errors.As(err, &wrong) {
+		return errors.New("it is not what stands in the log: it was changed, or its proof was")
 	}
-	return errLoose
+	if err != nil {
+		return errLoose
+	}
+	return nil
 }
 
 // errLoose is about a proof or a checkpoint.

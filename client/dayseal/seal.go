@@ -54,6 +54,8 @@ const MaxSize = 64 << 10
 // errForm says that bytes are no seal at all.
 var errForm = errors.New("it is no seal of a day as callvault writes it")
 
+var errProof = fmt.Errorf("%w: proof is not its last key", errForm)
+
 // proofKey begins the last member. It can't be part of a JSON string, where quotes are escaped.
 var proofKey = []byte(`,"proof":"`) //nolint:gochecknoglobals // constant
 
@@ -68,19 +70,19 @@ func Parse(text []byte) (*Seal, error) {
 		return nil, fmt.Errorf("%w (%w)", errForm, err)
 	}
 	raw := compact.Bytes()
-	s := &Seal{}
-	if err := json.Unmarshal(raw, s); err != nil {
-		return nil, fmt.Errorf("%w (%w)", errForm, err)
-	}
 	at := bytes.LastIndex(raw, proofKey)
 	var proof string
-	if at < 0 || json.Unmarshal(raw[at+len(proofKey)-1:len(raw)-1], &proof) != nil || proof != s.Proof {
-		return nil, fmt.Errorf("%w: proof is not its last key", errForm)
+	if at < 0 || json.Unmarshal(raw[at+len(proofKey)-1:len(raw)-1], &proof) != nil {
+		return nil, errProof
 	}
-	s.data = append(bytes.Clone(raw[:at]), '}')
-	if err := s.check(); err != nil {
+	s, err := ParseData(append(raw[:at:at], '}'))
+	if err != nil {
 		return nil, err
 	}
+	if s.Proof != "" {
+		return nil, errProof
+	}
+	s.Proof = proof
 	return s, nil
 }
 
@@ -93,10 +95,7 @@ func ParseData(data []byte) (*Seal, error) {
 	if err := json.Unmarshal(data, s); err != nil {
 		return nil, fmt.Errorf("%w (%w)", errForm, err)
 	}
-	if err := s.check(); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return s, s.check()
 }
 
 // Data is the leaf's data: the seal without proof.

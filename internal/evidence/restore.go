@@ -33,37 +33,27 @@ func (p *pass) putBack(ctx context.Context) error {
 	if err != nil || kept == state.Checkpoint {
 		return err
 	}
-	size, err := p.sizeOf(ctx, kept-1) // the tiles of a checkpoint are written after it
+	tiled, err := p.known(ctx, kept-1) // the tiles of a checkpoint are written after it
 	if err != nil {
 		return err
 	}
-	if err := p.log.Tiled(ctx, p.right, min(size, state.Tiled)); err != nil {
+	if err := p.log.Tiled(ctx, p.right, min(tiled.Size, state.Tiled)); err != nil {
 		return err
 	}
 	if err := p.publishTiles(ctx); err != nil {
 		return err
 	}
-	if size, err = p.sizeOf(ctx, kept); err != nil {
-		return err
+	before, err := p.known(ctx, kept)
+	// The newest one comes last: where it is missing, another pass begins anew.
+	for n := kept + 1; err == nil && n <= state.Checkpoint; n++ {
+		var c merkle.Checkpoint
+		if c, err = p.known(ctx, n); err == nil {
+			err = p.putAgain(ctx, c, before.Size)
+		}
+		before = c
 	}
-	// The newest one is written last: while the bucket lacks it, each pass begins anew.
-	for n := kept; n < state.Checkpoint; {
-		list, err := p.log.Checkpoints(ctx, n, 1000)
-		if err != nil {
-			return err
-		}
-		if len(list) == 0 {
-			return errNoCheckpoint(n + 1)
-		}
-		for _, c := range list {
-			if n++; c.N != n {
-				return errNoCheckpoint(n)
-			}
-			if err := p.putAgain(ctx, c, size); err != nil {
-				return err
-			}
-			size = c.Size
-		}
+	if err != nil {
+		return err
 	}
 	p.logger.Warn("the bucket had lost checkpoints of the log, as after the restore of an older bucket; they were written again",
 		zap.Int64("from", kept+1), zap.Int64("to", state.Checkpoint))
@@ -81,19 +71,19 @@ func (p *pass) newestKept(ctx context.Context, n int64) (int64, error) {
 	return 0, nil
 }
 
-// sizeOf gives how many leaves a checkpoint of the catalog has; 0 before the first one.
-func (p *pass) sizeOf(ctx context.Context, n int64) (int64, error) {
+// known gives a checkpoint of the catalog; without leaves before the first one.
+func (p *pass) known(ctx context.Context, n int64) (c merkle.Checkpoint, err error) {
 	if n <= 0 {
-		return 0, nil
+		return c, nil
 	}
 	list, err := p.log.Checkpoints(ctx, n-1, 1)
 	if err == nil && (len(list) == 0 || list[0].N != n) {
-		err = errNoCheckpoint(n)
+		err = domain.Errorf(domain.KindBadCatalog, "the catalog lacks checkpoint %d of the log; run: callvault log verify", n)
 	}
 	if err != nil {
-		return 0, err
+		return c, err
 	}
-	return list[0].Size, nil
+	return list[0], nil
 }
 
 // putAgain writes a checkpoint of the catalog to the bucket. The checkpoint before it has the first
@@ -113,10 +103,6 @@ func (p *pass) putAgain(ctx context.Context, c merkle.Checkpoint, before int64) 
 		return nil
 	}
 	return err
-}
-
-func errNoCheckpoint(n int64) error {
-	return domain.Errorf(domain.KindBadCatalog, "the catalog lacks checkpoint %d of the log; run: callvault log verify", n)
 }
 
 // refuseGap fails where the bucket lacks the next checkpoint and has later ones. The bucket has
