@@ -95,7 +95,10 @@ func ParseData(data []byte) (*Seal, error) {
 	if err := json.Unmarshal(data, s); err != nil {
 		return nil, fmt.Errorf("%w (%w)", errForm, err)
 	}
-	return s, s.check()
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Data is the leaf's data: the seal without proof.

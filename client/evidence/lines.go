@@ -3,6 +3,7 @@ package evidence
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -61,7 +62,7 @@ func (c *checker) checkFile(f *manifestFile) error {
 		}
 	}
 	sha := sha256.New()
-	counted := &counter{r: &ctxReader{c, io.TeeReader(in, sha)}}
+	counted := &reader{ctx: c.ctx, r: io.TeeReader(in, sha)}
 	var check func(n int64, text []byte)
 	switch f.Name {
 	case "lines.ndjson":
@@ -277,27 +278,18 @@ func (t tiles) ReadTiles(list []tlog.Tile) ([][]byte, error) {
 // SaveTiles implements [tlog.TileReader].
 func (t tiles) SaveTiles([]tlog.Tile, [][]byte) {}
 
-// counter counts what is read.
-type counter struct {
-	r io.Reader
-	n int64
+// reader counts what is read, and fails once ctx has ended.
+type reader struct {
+	ctx context.Context
+	r   io.Reader
+	n   int64
 }
 
-func (c *counter) Read(b []byte) (int, error) {
-	n, err := c.r.Read(b)
-	c.n += int64(n)
-	return n, err
-}
-
-// ctxReader fails once the checker's context has ended.
-type ctxReader struct {
-	c *checker
-	r io.Reader
-}
-
-func (r *ctxReader) Read(b []byte) (int, error) {
-	if err := r.c.ctx.Err(); err != nil {
+func (r *reader) Read(b []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return r.r.Read(b)
+	n, err := r.r.Read(b)
+	r.n += int64(n)
+	return n, err
 }

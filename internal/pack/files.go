@@ -8,11 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"filippo.io/torchwood"
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
@@ -45,24 +45,35 @@ type Seal struct {
 
 // file is a file of data that is being written.
 type file struct {
-	disk *os.File
 	out  *bufio.Writer
-	sha  hash.Hash
 	info File
 }
 
-func (w *writer) create(name string) (*file, error) {
+// create makes a file of data, which fill writes, and notes it in the manifest.
+func (w *writer) create(name string, fill func(f *file) error) error {
 	w.Progress(name)
 	path := filepath.Join(w.dir, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
+		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below the pack's own directory
+	disk, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below the pack's own directory
 	if err != nil {
-		return nil, err
+		return err
 	}
 	sha := sha256.New()
-	return &file{disk: f, out: bufio.NewWriterSize(io.MultiWriter(f, sha), 64<<10), sha: sha, info: File{Name: name}}, nil
+	f := &file{out: bufio.NewWriterSize(io.MultiWriter(disk, sha), 64<<10), info: File{Name: name}}
+	if err = fill(f); err == nil {
+		err = f.out.Flush()
+	}
+	if err == nil {
+		err = disk.Sync()
+	}
+	if err = errors.Join(err, disk.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	f.info.SHA256 = hex.EncodeToString(sha.Sum(nil))
+	w.manifest.Files = append(w.manifest.Files, f.info)
+	return nil
 }
 
 func (f *file) Write(b []byte) (int, error) {
@@ -85,22 +96,6 @@ func (f *file) line(v any) error {
 	return err
 }
 
-// finish closes a file and notes it in the manifest. err is that of writing it.
-func (w *writer) finish(f *file, err error) error {
-	if err == nil {
-		err = f.out.Flush()
-	}
-	if err == nil {
-		err = f.disk.Sync()
-	}
-	if err = errors.Join(err, f.disk.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", f.info.Name, err)
-	}
-	f.info.SHA256 = hex.EncodeToString(f.sha.Sum(nil))
-	w.manifest.Files = append(w.manifest.Files, f.info)
-	return nil
-}
-
 func (w *writer) line(n int64, l catalog.SealedLine) Line {
 	return Line{
 		N: n, Leaf: l.Leaf, Salt: evidence.LineSalt(w.Keys.Secret, l.Line), Seq: l.Seq, AtUS: l.AtUS, Tenant: l.Tenant, Actor: l.Actor,
@@ -110,42 +105,46 @@ func (w *writer) line(n int64, l catalog.SealedLine) Line {
 
 // lines writes the lines of the audit log.
 func (w *writer) lines(ctx context.Context) (n int64, err error) {
-	f, err := w.create("lines.ndjson")
-	if err != nil {
-		return 0, err
-	}
-	err = w.catalog.EvidenceLines(ctx, w.Tenant, w.From.Start(), w.until, func(l catalog.SealedLine) error {
-		if l.Leaf < 0 {
-			w.manifest.Unplaced++
-			return nil
-		}
-		n++
-		w.leaves[l.Leaf>>8] = struct{}{}
-		return f.line(w.line(n, l))
+	err = w.create("lines.ndjson", func(f *file) error {
+		return w.catalog.EvidenceLines(ctx, w.Tenant, w.From.Start(), w.until, func(l catalog.SealedLine) error {
+			if !w.placed(l.Leaf) {
+				return nil
+			}
+			n++
+			return f.line(w.line(n, l))
+		})
 	})
-	return n, w.finish(f, err)
+	return n, err
+}
+
+// placed notes that the pack has a leaf. It counts a leaf that has no number yet, and is false then.
+func (w *writer) placed(leaf int64) bool {
+	if leaf < 0 {
+		w.manifest.Unplaced++
+		return false
+	}
+	w.leaves[leaf>>torchwood.TileHeight] = struct{}{}
+	return true
 }
 
 // seals writes the seals of the days.
 func (w *writer) seals(ctx context.Context) (n int64, err error) {
-	f, err := w.create("seals.ndjson")
-	if err != nil {
-		return 0, err
-	}
-	for day := w.From; day <= w.To && err == nil; day = day.Add(1) {
-		var list []catalog.SealedDay
-		list, err = w.catalog.EvidenceSeals(ctx, w.Tenant, day)
-		for _, s := range list {
-			if s.Leaf < 0 {
-				w.manifest.Unplaced++
-				continue
+	err = w.create("seals.ndjson", func(f *file) error {
+		for day := w.From; day <= w.To; day = day.Add(1) {
+			list, err := w.catalog.EvidenceSeals(ctx, w.Tenant, day)
+			for _, s := range list {
+				if err == nil && w.placed(s.Leaf) {
+					n++
+					err = errors.Join(f.line(Seal{N: n, Leaf: s.Leaf, Data: s.Data}), w.addSealed(s.Data))
+				}
 			}
-			n++
-			w.leaves[s.Leaf>>8] = struct{}{}
-			err = errors.Join(err, f.line(Seal{N: n, Leaf: s.Leaf, Data: s.Data}), w.addSealed(s.Data))
+			if err != nil {
+				return err
+			}
 		}
-	}
-	return n, w.finish(f, err)
+		return nil
+	})
+	return n, err
 }
 
 // addSealed notes which archives a seal names.
@@ -166,25 +165,13 @@ func (w *writer) addSealed(data string) error {
 	return nil
 }
 
-// logKeys writes the log's public keys.
-func (w *writer) logKeys() error {
-	f, err := w.create("log-keys.txt")
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(f, strings.Join(w.Keys.Verifiers, "\n")+"\n")
-	return w.finish(f, err)
-}
-
 // tables writes what the catalog says now of holds, erasures and the like.
 func (w *writer) tables(ctx context.Context) error {
 	for _, table := range catalog.EvidenceTables() {
-		f, err := w.create(table + ".ndjson")
+		err := w.create(table+".ndjson", func(f *file) error {
+			return w.catalog.EvidenceRows(ctx, table, w.Tenant, w.From, w.To, func(row []byte) error { return f.line(row) })
+		})
 		if err != nil {
-			return err
-		}
-		err = w.catalog.EvidenceRows(ctx, table, w.Tenant, w.From, w.To, func(row []byte) error { return f.line(row) })
-		if err := w.finish(f, err); err != nil {
 			return err
 		}
 	}
@@ -213,21 +200,19 @@ func (w *writer) archives(ctx context.Context) error {
 // copy copies one archive.
 func (w *writer) copy(ctx context.Context, a catalog.EvidenceArchive) error {
 	hour := domain.HourKey{Tenant: w.Tenant, Day: a.Day, Hour: a.Hour}
-	f, err := w.create(fmt.Sprintf("archives/%s/%s-%d.zip", a.Day, hour.HH(), a.Revision))
-	if err != nil {
-		return err
-	}
-	object, err := w.bucket.Get(ctx, a.ObjectKey, objstore.GetOptions{IfMatch: a.ETag, Version: a.VersionID})
-	if err == nil {
-		_, err = io.Copy(f, object.Body)
-		object.Body.Close()
+	return w.create(fmt.Sprintf("archives/%s/%s-%d.zip", a.Day, hour.HH(), a.Revision), func(f *file) error {
+		f.info.Unsealed = !w.sealed[a.ManifestSHA256]
+		object, err := w.bucket.Get(ctx, a.ObjectKey, objstore.GetOptions{IfMatch: a.ETag, Version: a.VersionID})
+		if err == nil {
+			_, err = io.Copy(f, object.Body)
+			object.Body.Close()
+		}
 		if err == nil && f.info.Bytes != a.Size {
 			err = fmt.Errorf("the object has %d bytes, the catalog says %d", f.info.Bytes, a.Size)
 		}
-	}
-	f.info.Unsealed = !w.sealed[a.ManifestSHA256]
-	if err != nil {
-		err = fmt.Errorf("copy the archive of %s: %w", hour, err)
-	}
-	return w.finish(f, err)
+		if err != nil {
+			return fmt.Errorf("copy the archive of %s: %w", hour, err)
+		}
+		return nil
+	})
 }

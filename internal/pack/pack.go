@@ -7,12 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
-
-	"filippo.io/torchwood"
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
@@ -150,7 +150,11 @@ func (w *writer) write(ctx context.Context) error {
 	if err := w.archives(ctx); err != nil {
 		return err
 	}
-	if err := w.logKeys(); err != nil {
+	err = w.create("log-keys.txt", func(f *file) error {
+		_, err := io.WriteString(f, strings.Join(w.Keys.Verifiers, "\n")+"\n")
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	text, err := json.MarshalIndent(w.manifest, "", "  ")
@@ -186,7 +190,7 @@ func (w *writer) prove(ctx context.Context, manifest string, since time.Time) er
 	if err != nil {
 		return err
 	}
-	w.leaves[export.Leaf>>8] = struct{}{}
+	w.placed(export.Leaf)
 	if err := w.save("export.json", append(text, '\n')); err != nil {
 		return err
 	}
@@ -196,13 +200,12 @@ func (w *writer) prove(ctx context.Context, manifest string, since time.Time) er
 	return w.tiles(ctx, head)
 }
 
-// save writes a small file whole.
+// save writes a file that is not named in the manifest.
 func (w *writer) save(name string, data []byte) error {
-	return saveFile(filepath.Join(w.dir, name), data)
-}
-
-// saveFile writes a file that stays after a power cut.
-func saveFile(path string, data []byte) error {
+	path := filepath.Join(w.dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below the pack's own directory
 	if err != nil {
 		return err
@@ -238,14 +241,4 @@ func syncDir(path string) error {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
-}
-
-// checkHead refuses a checkpoint that no key of the log has signed.
-func (w *writer) checkHead(note string) (torchwood.Checkpoint, error) {
-	policy, err := evidence.Policy(w.Keys.Origin, w.Keys.Verifiers)
-	if err != nil {
-		return torchwood.Checkpoint{}, err
-	}
-	c, _, err := torchwood.VerifyCheckpoint([]byte(note), policy)
-	return c, err
 }

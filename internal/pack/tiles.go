@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/merkle"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/evidence"
 )
 
 // sealedExport waits for a checkpoint that covers the line of the pack: another sealer may be at
@@ -30,7 +29,10 @@ func (w *writer) sealedExport(ctx context.Context, manifest string, since time.T
 			return line, head, err
 		}
 		if err == nil && line.Leaf >= 0 && line.Leaf < head.Size {
-			_, err := w.checkHead(head.Note)
+			policy, err := evidence.Policy(w.Keys.Origin, w.Keys.Verifiers)
+			if err == nil {
+				_, _, err = torchwood.VerifyCheckpoint([]byte(head.Note), policy)
+			}
 			return line, head, err
 		}
 		if time.Now().After(deadline) {
@@ -50,7 +52,7 @@ func (w *writer) sealedExport(ctx context.Context, manifest string, since time.T
 // tiles writes the tiles that lead from the checkpoint to the leaves of the pack. It checks them by
 // the checkpoint, as readers of the pack will.
 func (w *writer) tiles(ctx context.Context, head merkle.Checkpoint) error {
-	r := &tileWriter{ctx: ctx, log: w.catalog.Merkle(), dir: w.dir, size: head.Size, upper: map[tlog.Tile][]byte{}, saved: map[tlog.Tile]bool{}}
+	r := &tileWriter{writer: w, ctx: ctx, upper: map[tlog.Tile][]byte{}, saved: map[tlog.Tile]bool{}}
 	tree := tlog.TileHashReader(tlog.Tree{N: head.Size, Hash: head.Root}, r)
 	for _, n := range slices.Sorted(maps.Keys(w.leaves)) {
 		if _, err := tree.ReadHashes([]int64{tlog.StoredHashIndex(0, n<<torchwood.TileHeight)}); err != nil {
@@ -62,10 +64,8 @@ func (w *writer) tiles(ctx context.Context, head merkle.Checkpoint) error {
 
 // tileWriter reads tiles from the catalog, and writes those that were found right.
 type tileWriter struct {
-	ctx   context.Context // ReadTiles gets none
-	log   *merkle.Log
-	dir   string
-	size  int64
+	*writer
+	ctx   context.Context      // ReadTiles gets none
 	upper map[tlog.Tile][]byte // tiles above the lowest level, of which there are few
 	saved map[tlog.Tile]bool
 	err   error
@@ -82,7 +82,7 @@ func (r *tileWriter) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 			out[i] = data
 			continue
 		}
-		data, err := r.log.Tile(r.ctx, t.L, t.N)
+		data, err := r.catalog.Merkle().Tile(r.ctx, t.L, t.N)
 		if err != nil {
 			return nil, err
 		}
@@ -104,9 +104,6 @@ func (r *tileWriter) SaveTiles(tiles []tlog.Tile, data [][]byte) {
 			continue
 		}
 		r.saved[t] = true
-		path := filepath.Join(r.dir, filepath.FromSlash(torchwood.TilePath(t)))
-		if r.err = os.MkdirAll(filepath.Dir(path), 0o700); r.err == nil {
-			r.err = saveFile(path, data[i])
-		}
+		r.err = r.save(torchwood.TilePath(t), data[i])
 	}
 }
