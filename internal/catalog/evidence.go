@@ -18,8 +18,8 @@ import (
 // ActionEvidence is the audit log's action of an evidence pack that was made.
 const ActionEvidence = "evidence.export"
 
-// SealedLine is a line of the audit log with the number of its leaf.
-type SealedLine struct {
+// EvidenceLine is a line of the audit log with the number of its leaf.
+type EvidenceLine struct {
 	merkle.Line
 	LinksText string // of audit_links; "" for a line without links
 	Leaf      int64  // -1 while it has no number yet
@@ -29,10 +29,10 @@ const evidencePage = 1000
 
 // EvidenceLines calls fn with a tenant's lines of [from, to), oldest first. It reads pages, so that
 // no transaction is open while fn runs.
-func (c *Catalog) EvidenceLines(ctx context.Context, tenant string, from, to time.Time, fn func(SealedLine) error) error {
+func (c *Catalog) EvidenceLines(ctx context.Context, tenant string, from, to time.Time, fn func(EvidenceLine) error) error {
 	at, seq := db.Micros(from), int64(0)
 	for {
-		page, err := db.Collect(ctx, c.db, scanSealedLine, evidenceLinesSQL, tenant, at, seq, db.Micros(to), evidencePage)
+		page, err := db.Collect(ctx, c.db, scanEvidenceLine, evidenceLinesSQL, tenant, at, seq, db.Micros(to), evidencePage)
 		if err != nil {
 			return err
 		}
@@ -49,15 +49,15 @@ func (c *Catalog) EvidenceLines(ctx context.Context, tenant string, from, to tim
 }
 
 const (
-	sealedLineColumns = `a.seq, a.at_us, a.tenant, a.actor, a.action, a.detail, a.links, l.links, f.n
+	evidenceLineColumns = `a.seq, a.at_us, a.tenant, a.actor, a.action, a.detail, a.links, l.links, f.n
 	FROM audit a LEFT JOIN audit_links l ON l.sum = a.links LEFT JOIN log_leaves f ON f.kind = 'line' AND f.ref = a.seq`
-	evidenceLinesSQL = `SELECT ` + sealedLineColumns + `
+	evidenceLinesSQL = `SELECT ` + evidenceLineColumns + `
 	WHERE a.tenant = $1 AND (a.at_us, a.seq) > ($2, $3) AND a.at_us < $4 ORDER BY a.at_us, a.seq LIMIT $5`
-	evidenceExportSQL = `SELECT ` + sealedLineColumns + `
+	evidenceExportSQL = `SELECT ` + evidenceLineColumns + `
 	WHERE a.tenant = $1 AND a.action = $2 AND a.at_us >= $3 AND a.detail LIKE $4 ORDER BY a.at_us DESC, a.seq DESC LIMIT 1`
 )
 
-func scanSealedLine(rows *sql.Rows) (l SealedLine, err error) {
+func scanEvidenceLine(rows *sql.Rows) (l EvidenceLine, err error) {
 	var leaf sql.NullInt64
 	err = rows.Scan(&l.Seq, &l.AtUS, &l.Tenant, &l.Actor, &l.Action, &l.Detail, &l.Links, db.OrZero(&l.LinksText), &leaf)
 	if l.Leaf = -1; leaf.Valid {
@@ -68,26 +68,26 @@ func scanSealedLine(rows *sql.Rows) (l SealedLine, err error) {
 
 // EvidenceExport reads the line of an evidence pack whose manifest has this sum, written at since
 // or later. Error: KindNotFound.
-func (c *Catalog) EvidenceExport(ctx context.Context, tenant, manifest string, since time.Time) (SealedLine, error) {
-	list, err := db.Collect(ctx, c.db, scanSealedLine, evidenceExportSQL, tenant, ActionEvidence, db.Micros(since), "%"+manifest+"%")
+func (c *Catalog) EvidenceExport(ctx context.Context, tenant, manifest string, since time.Time) (EvidenceLine, error) {
+	list, err := db.Collect(ctx, c.db, scanEvidenceLine, evidenceExportSQL, tenant, ActionEvidence, db.Micros(since), "%"+manifest+"%")
 	if err == nil && len(list) == 0 {
 		err = domain.Errorf(domain.KindNotFound, "the audit log has no line of the pack")
 	}
 	if err != nil {
-		return SealedLine{}, err
+		return EvidenceLine{}, err
 	}
 	return list[0], nil
 }
 
-// SealedDay is a seal of a day with the number of its leaf.
-type SealedDay struct {
+// EvidenceSeal is a seal of a day with the number of its leaf.
+type EvidenceSeal struct {
 	Data string // the leaf's data
 	Leaf int64  // -1 while it has no number yet
 }
 
 // EvidenceSeals lists all seals of a tenant's day, oldest first.
-func (c *Catalog) EvidenceSeals(ctx context.Context, tenant string, day domain.Day) ([]SealedDay, error) {
-	return db.Collect(ctx, c.db, func(rows *sql.Rows) (s SealedDay, err error) {
+func (c *Catalog) EvidenceSeals(ctx context.Context, tenant string, day domain.Day) ([]EvidenceSeal, error) {
+	return db.Collect(ctx, c.db, func(rows *sql.Rows) (s EvidenceSeal, err error) {
 		var leaf sql.NullInt64
 		err = rows.Scan(&s.Data, &leaf)
 		if s.Leaf = -1; leaf.Valid {

@@ -63,7 +63,7 @@ func (v *verifier) leaves(ctx context.Context) error {
 			return err
 		}
 		for ; next < end; next++ {
-			row := merkle.Sealed{N: -1}
+			row := merkle.LeafRow{N: -1}
 			if len(rows) > 0 && rows[0].N == next {
 				row, rows = rows[0], rows[1:]
 			}
@@ -87,7 +87,7 @@ func (v *verifier) leaves(ctx context.Context) error {
 }
 
 // leaf compares the next leaf with its row, and adds it to the tree.
-func (v *verifier) leaf(ctx context.Context, e *edge, n int64, row merkle.Sealed) error {
+func (v *verifier) leaf(ctx context.Context, e *edge, n int64, row merkle.LeafRow) error {
 	tile, err := v.tile(ctx, 0, n/torchwood.TileWidth)
 	if err != nil {
 		return err

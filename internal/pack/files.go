@@ -96,7 +96,7 @@ func (f *file) line(v any) error {
 	return err
 }
 
-func (w *writer) line(n int64, l catalog.SealedLine) Line {
+func (w *writer) line(n int64, l catalog.EvidenceLine) Line {
 	return Line{
 		N: n, Leaf: l.Leaf, Salt: evidence.LineSalt(w.Keys.Secret, l.Line), Seq: l.Seq, AtUS: l.AtUS, Tenant: l.Tenant, Actor: l.Actor,
 		Action: l.Action, Detail: l.Detail, Links: hex.EncodeToString(l.Links), LinksText: l.LinksText,
@@ -106,7 +106,7 @@ func (w *writer) line(n int64, l catalog.SealedLine) Line {
 // lines writes the lines of the audit log.
 func (w *writer) lines(ctx context.Context) (n int64, err error) {
 	err = w.create("lines.ndjson", func(f *file) error {
-		return w.catalog.EvidenceLines(ctx, w.Tenant, w.From.Start(), w.until, func(l catalog.SealedLine) error {
+		return w.catalog.EvidenceLines(ctx, w.Tenant, w.From.Start(), w.until, func(l catalog.EvidenceLine) error {
 			if !w.placed(l.Leaf) {
 				return nil
 			}

@@ -182,7 +182,7 @@ const exportWait = 3 * time.Minute
 // checkpoint and the tree's hashes.
 func (w *writer) prove(ctx context.Context, manifest string, since time.Time) error {
 	w.Progress("proofs")
-	export, head, err := w.sealedExport(ctx, manifest, since)
+	export, head, err := w.provenExport(ctx, manifest, since)
 	if err != nil {
 		return err
 	}

@@ -16,9 +16,9 @@ import (
 	"github.com/callvault/callvault/internal/evidence"
 )
 
-// sealedExport waits for a checkpoint that covers the line of the pack: another sealer may be at
+// provenExport waits for a checkpoint that covers the line of the pack: another sealer may be at
 // work.
-func (w *writer) sealedExport(ctx context.Context, manifest string, since time.Time) (catalog.SealedLine, merkle.Checkpoint, error) {
+func (w *writer) provenExport(ctx context.Context, manifest string, since time.Time) (catalog.EvidenceLine, merkle.Checkpoint, error) {
 	for deadline := time.Now().Add(exportWait); ; {
 		line, err := w.catalog.EvidenceExport(ctx, w.Tenant, manifest, since)
 		if err != nil {

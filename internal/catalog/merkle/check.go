@@ -7,8 +7,8 @@ import (
 	"github.com/callvault/callvault/internal/db"
 )
 
-// Sealed is a leaf that has a number, with the row that it is of.
-type Sealed struct {
+// LeafRow is a leaf that has a number, with the row that it is of.
+type LeafRow struct {
 	N int64
 	Record
 	NoLinks bool // the line names links that are not there
@@ -16,8 +16,8 @@ type Sealed struct {
 
 // Leaves lists the leaves of [from, to), in order. Their keys are zero where the row was lost with
 // a catalog. A number stands there twice where somebody took the tables' keys away.
-func (l *Log) Leaves(ctx context.Context, from, to int64) ([]Sealed, error) {
-	return db.Collect(ctx, l.db, func(rows *sql.Rows) (s Sealed, err error) {
+func (l *Log) Leaves(ctx context.Context, from, to int64) ([]LeafRow, error) {
+	return db.Collect(ctx, l.db, func(rows *sql.Rows) (s LeafRow, err error) {
 		var data, tenant, actor, action, detail sql.NullString
 		var seq, at sql.NullInt64
 		var links []byte
