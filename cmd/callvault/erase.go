@@ -42,7 +42,8 @@ type eraseOrderCmd struct {
 func (*eraseOrderCmd) Help() string {
 	return "Rows, former values, messages, transcript and audio go, archives are built again without them, and links to those end.\n" +
 		"A user or a number is looked up once; conversations that come later are not erased. +49 30 123 and 030 123 are two numbers.\n" +
-		"It is refused whole where a hold covers a part. Lines that come again are not stored.\n\nExamples:\n\n" +
+		"It is refused whole where a hold covers a part. Lines that come again are not stored.\n" +
+		"More than 1,000 conversations become several orders, each printed when all are asked.\n\nExamples:\n\n" +
 		"    callvault erase --tenant acme --conversation c-17 --conversation c-18 --reason 'request 2025-31'\n" +
 		"    callvault erase --tenant acme --phone '+49 (30) 123-456' --reason 'request 2025-32' --yes --wait\n" +
 		"    callvault erase status --tenant acme"
@@ -72,17 +73,15 @@ func (c *eraseOrderCmd) Run(ctx context.Context, d *deps) error {
 		if err := d.confirm(ctx, c.Yes, c.JSON, "this erases for good: "+erasureText(n)); err != nil {
 			return err
 		}
-		x, err := eraser.Ask(ctx, r)
-		if err != nil {
-			return err
-		}
+		orders, err := eraser.AskAll(ctx, r)
 		_, _ = p.Planner(zap.NewNop()).DispatchPass(ctx) // the scheduler repeats it and logs errors
-		if c.Wait {
-			if x, err = waitForErasure(ctx, p, eraser, x); err != nil {
-				return err
+		for _, x := range orders {
+			if c.Wait && err == nil {
+				x, err = waitForErasure(ctx, p, eraser, x)
 			}
+			err = errors.Join(err, d.show(c.JSON, x, func() string { return statusText(x) }))
 		}
-		return d.show(c.JSON, x, func() string { return statusText(x) })
+		return err
 	})
 }
 

@@ -153,10 +153,14 @@ func (d *Deleter) remove(ctx context.Context, x deletions.Deletion) error {
 }
 
 // again makes an object due again that could not be deleted. err is nil if it was not tried, and
-// then it counts no failure.
+// then it counts no failure. Neither does a lock of the store.
 func (d *Deleter) again(ctx context.Context, x deletions.Deletion, err error, r *DeleterReport) error {
 	if err == nil {
 		return d.outbox.Postpone(ctx, x.Key, time.Minute)
+	}
+	if lock, locked := objstore.LockOf(err); locked {
+		_, err := d.db.ExecContext(ctx, `UPDATE erasure_objects SET locked_until_us = $3 WHERE erasure = $1 AND NOT archive AND key = $2`, x.Subject, x.Key, lock.Microseconds())
+		return cmp.Or(err, d.outbox.Locked(ctx, x.Key, lock.Until))
 	}
 	wait := min(time.Minute<<min(x.Tries, 6), time.Hour)
 	if objstore.Refused(err) {

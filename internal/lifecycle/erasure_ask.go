@@ -34,16 +34,16 @@ func (r *ErasureRequest) check() error {
 	if strings.TrimSpace(r.Reason) == "" || len(r.Reason) > 4000 {
 		return domain.Errorf(domain.KindInvalid, "the reason is missing or longer than 4,000 bytes; give one, the audit log keeps it")
 	}
+	if n := len(r.Conversations); n > MaxErased {
+		return domain.Errorf(domain.KindInvalid, "%d conversations are more than the %d that one order erases; name them in several orders", n, MaxErased)
+	}
 	return r.checkConversations()
 }
 
 func (r *ErasureRequest) checkConversations() error {
 	r.Conversations = slices.Compact(slices.Sorted(slices.Values(r.Conversations)))
-	switch n := len(r.Conversations); {
-	case n == 0:
+	if len(r.Conversations) == 0 {
 		return domain.Errorf(domain.KindInvalid, "no conversation is named; nothing is erased")
-	case n > MaxErased:
-		return domain.Errorf(domain.KindInvalid, "%d conversations are more than the %d that one order erases; name them in several orders", n, MaxErased)
 	}
 	for _, id := range r.Conversations {
 		if id == "" || len(id) > domain.MaxIDBytes || strings.ContainsRune(id, 0) {
@@ -53,7 +53,8 @@ func (r *ErasureRequest) checkConversations() error {
 	return nil
 }
 
-// Preview says what an erasure would remove, and changes nothing. Errors: as of Ask.
+// Preview says what an erasure would remove, or several orders for any number of conversations. It
+// changes nothing. Errors: as of Ask.
 func (e *Eraser) Preview(ctx context.Context, r ErasureRequest) (n ErasureCounts, err error) {
 	if err := r.checkConversations(); err != nil {
 		return n, err
@@ -238,6 +239,25 @@ func (e *Eraser) Ask(ctx context.Context, r ErasureRequest) (Erasure, error) {
 		e.log.Warn("an erasure is not hidden yet; a worker goes on with it", zap.String("erasure", id), zap.Error(err))
 	}
 	return e.read(context.WithoutCancel(ctx), id)
+}
+
+// AskAll is Ask for any number of conversations: it makes orders of at most MaxErased each. With an
+// error it gives the orders that were made before. It asks nothing if a part can't be erased now.
+func (e *Eraser) AskAll(ctx context.Context, r ErasureRequest) (orders []Erasure, err error) {
+	if len(r.Conversations) > MaxErased {
+		if _, err := e.Preview(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	for some := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(r.Conversations))), MaxErased) {
+		r.Conversations = some
+		x, err := e.Ask(ctx, r)
+		if err != nil {
+			return orders, err
+		}
+		orders = append(orders, x)
+	}
+	return orders, nil
 }
 
 // newErasureID makes an id that is greater than those of before.

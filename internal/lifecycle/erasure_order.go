@@ -37,7 +37,9 @@ type erasureHour struct {
 	Hour int        `json:"hour"`
 }
 
-const maxOrder = 4 << 20 // bytes
+// maxOrder is in bytes. The ids of MaxErased conversations take 3 MB at most, each byte escaped, and
+// the hours of twenty years 6 MB.
+const maxOrder = 16 << 20
 
 func ordersFolder(prefix string) string {
 	return cmp.Or(prefix, domain.DefaultArchivesPrefix) + "/erasures"

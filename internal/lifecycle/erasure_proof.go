@@ -118,7 +118,7 @@ func (e *Eraser) follow(ctx context.Context, x Erasure) error {
 		`UPDATE erasure_objects SET locked_until_us = (SELECT a.locked_until_us FROM archives a WHERE a.object_key = erasure_objects.key)
 			WHERE erasure = $1 AND archive AND gone_us IS NULL AND EXISTS (SELECT 1 FROM archives a WHERE a.object_key = erasure_objects.key AND a.state = 'deleting'
 				AND a.deletions = 0 AND a.locked_until_us > (SELECT now_us FROM catalog_clock) AND a.delete_after_us >= a.locked_until_us)`,
-		`UPDATE erasure_objects SET gone_us = (SELECT now_us FROM catalog_clock) WHERE erasure = $1 AND NOT archive AND gone_us IS NULL AND left_us IS NULL
+		`UPDATE erasure_objects SET gone_us = (SELECT now_us FROM catalog_clock), locked_until_us = NULL WHERE erasure = $1 AND NOT archive AND gone_us IS NULL AND left_us IS NULL
 			AND NOT EXISTS (SELECT 1 FROM deletions d WHERE d.key = erasure_objects.key)`,
 	} {
 		if _, err := e.db.ExecContext(ctx, query, x.ID); err != nil {
@@ -188,7 +188,8 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// settle follows a proven erasure whose last lock has ended, and completes its proof.
+// settle follows a proven erasure whose last lock has ended, and completes its proof. A lock that
+// was prolonged is waited for.
 func (e *Eraser) settle(ctx context.Context, id string) error {
 	x, err := e.read(ctx, id)
 	if err != nil {
@@ -201,9 +202,12 @@ func (e *Eraser) settle(ctx context.Context, id string) error {
 		if err := holds.Exclude(ctx, tx, x.Tenant); err != nil {
 			return err
 		}
-		var open int
-		var gone time.Time
-		if err := tx.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE gone_us IS NULL), max(gone_us) FROM erasure_objects WHERE erasure = $1`, id).Scan(&open, db.Time(&gone)); err != nil || open > 0 || gone.IsZero() {
+		rest, gone, waits, err := e.readProof(ctx, tx, x)
+		if err != nil {
+			return err
+		}
+		if waits != nil {
+			_, err := tx.ExecContext(ctx, `UPDATE erasures SET waits_us = $2 WHERE id = $1 AND waits_us IS NOT NULL`, id, waits)
 			return err
 		}
 		at, err := clock.Now(ctx, tx)
@@ -211,18 +215,25 @@ func (e *Eraser) settle(ctx context.Context, id string) error {
 			return err
 		}
 		p := *x.Proof
-		p.Archives.Deleted, p.Locked = p.Archives.Deleted+len(p.Locked), []LockedObject{}
+		p.Recordings.add(rest.Recordings)
+		p.Archives.add(rest.Archives)
+		p.Left, p.Locked = append(p.Left, rest.Left...), rest.Locked
 		text, err := json.Marshal(p)
 		if err != nil {
 			return err
 		}
-		done, err := db.Affected(tx.ExecContext(ctx, `UPDATE erasures SET gone_us = $2, waits_us = NULL, proof = $3 WHERE id = $1 AND waits_us IS NOT NULL`, id, db.Micros(gone), string(text)))
+		done, err := db.Affected(tx.ExecContext(ctx, `UPDATE erasures SET gone_us = $2, waits_us = NULL, proof = $3 WHERE id = $1 AND waits_us IS NOT NULL`, id, gone, string(text)))
 		if err != nil || !done {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM erasure_objects WHERE erasure = $1`, id); err != nil {
 			return err
 		}
-		return audit.Origin{Actor: "erasures"}.Append(ctx, tx, at, x.Tenant, ActionErasureGone, provenDetail{Erasure: id, Removed: x.Removed, DeletedArchives: len(x.Proof.Locked)})
+		return audit.Origin{Actor: "erasures"}.Append(ctx, tx, at, x.Tenant, ActionErasureGone, provenDetail{Erasure: id, Removed: x.Removed,
+			DeletedRecordings: rest.Recordings.Deleted, DeletedArchives: rest.Archives.Deleted, Left: len(rest.Left)})
 	})
+}
+
+func (o *ErasedObjects) add(more ErasedObjects) {
+	o.Deleted, o.Bytes, o.SHA256 = o.Deleted+more.Deleted, o.Bytes+more.Bytes, append(o.SHA256, more.SHA256...)
 }

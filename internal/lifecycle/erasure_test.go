@@ -158,6 +158,31 @@ func TestErasureOfPeople(t *testing.T) {
 	e.wantKind(err, domain.KindInvalid)
 }
 
+// More conversations than one order erases become several orders. None is made if one of them is
+// unknown.
+func TestErasureOfMany(t *testing.T) {
+	f := newFixture(t, catalogtest.Open(t, "sqlite://"+t.TempDir()+"/c.db"))
+	e := extend(f, objstoretest.MinIO(f))
+	var b catalog.Batch
+	r := lifecycle.ErasureRequest{Tenant: tenant, Reason: "r"}
+	for i := range lifecycle.MaxErased + 1 {
+		r.Conversations = append(r.Conversations, fmt.Sprint("c-", i))
+		b.Conversations = append(b.Conversations, lines(conversation(r.Conversations[i]))...)
+	}
+	e.must(e.take(b))
+	unknown := r
+	unknown.Conversations = append(slices.Clone(r.Conversations), "unknown")
+	orders, err := e.eraser.AskAll(e.ctx, unknown)
+	if e.wantKind(err, domain.KindNotFound); len(orders) != 0 || e.rows("erasures") != 0 {
+		t.Errorf("there are %d orders", e.rows("erasures"))
+	}
+	orders, err = e.eraser.AskAll(e.ctx, r)
+	e.must(err)
+	if len(orders) != 2 || len(orders[0].Conversations) != lifecycle.MaxErased || len(orders[1].Conversations) != 1 || e.rows("conversations") != 0 {
+		t.Errorf("%d orders, %d conversations are left", len(orders), e.rows("conversations"))
+	}
+}
+
 // A catalog that was restored from an older backup repeats the erasures that it lacks.
 func TestErasureAfterARestore(t *testing.T) {
 	eraseOnBoth(t, func(e *erasing) {
@@ -225,7 +250,34 @@ func TestErasureUnderALock(t *testing.T) {
 					t.Errorf("%s is there: %v, locked until %v, proof %+v", key, there, x.LockedUntil, x.Proof)
 				}
 			}
+			if mode == objstore.Compliance {
+				e.endLocks(x, func() { e.must(e.c.Deleted(e.ctx, key)) })
+			}
 		})
+	}
+}
+
+// endLocks ends the locks of what a proven erasure has left, and checks its whole proof.
+func (e *erasing) endLocks(x lifecycle.Erasure, remove func()) {
+	e.Helper()
+	before := *x.Proof
+	e.at(x.LockedUntil.Add(2 * time.Hour))
+	e.must(e.eraser.Step(e.ctx))
+	same, err := e.eraser.Status(e.ctx, tenant, x.ID)
+	if e.must(err); same.LockedUntil == nil || same.Gone != nil || len(same.Proof.Locked) != len(before.Locked) {
+		e.Errorf("before the locked copies went it is %+v", same)
+	}
+	remove()
+	e.must(e.eraser.Step(e.ctx))
+	x, err = e.eraser.Status(e.ctx, tenant, x.ID)
+	e.must(err)
+	p, copies := x.Proof, before.Recordings.Deleted+before.Archives.Deleted+len(before.Locked)
+	if x.LockedUntil != nil || x.Gone == nil || len(p.Locked) != 0 || p.Recordings.Deleted+p.Archives.Deleted != copies || len(p.Archives.SHA256) != p.Archives.Deleted ||
+		p.Recordings.Bytes == 0 {
+		e.Errorf("it is %+v, with the proof %+v", x, p)
+	}
+	if d := e.lastDetail(lifecycle.ActionErasureGone); d["erasure"] != x.ID {
+		e.Errorf("the audit log tells %v of the last copies", d)
 	}
 }
 

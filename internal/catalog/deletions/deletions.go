@@ -142,3 +142,11 @@ func (o *Outbox) Failed(ctx context.Context, key, reason string, wait time.Durat
 		due_us = (SELECT now_us FROM catalog_clock) + CAST($3 AS BIGINT) WHERE key = $1`, key, reason, wait.Microseconds())
 	return err
 }
+
+// Locked notes that the store's lock keeps the bytes of an object. It is due again when the lock
+// ends, and in an hour at the earliest, because the store's clock may be behind.
+func (o *Outbox) Locked(ctx context.Context, key string, until time.Time) error {
+	_, err := o.db.ExecContext(ctx, `UPDATE deletions SET due_us = CASE WHEN $2 > now_us + CAST($3 AS BIGINT) THEN $2 ELSE now_us + CAST($3 AS BIGINT) END
+		FROM catalog_clock WHERE key = $1`, key, db.Micros(until), time.Hour.Microseconds())
+	return err
+}
