@@ -246,3 +246,26 @@ func TestHeldRevisionOfLostAudioStays(t *testing.T) {
 		t.Error("the revision that has the lost recording is gone")
 	}
 }
+
+// A day that is opened again is built without the conversations that ended meanwhile, also where a
+// hold on another one has kept the archive.
+func TestReopenedAfterAnEnd(t *testing.T) {
+	eraseOnBoth(t, func(e *erasing) {
+		e.whole("gone")
+		e.whole("stays")
+		e.at(day.End().Add(2 * time.Hour))
+		e.plan()
+		e.fixture.hold("matter-7", "stays")
+		e.at(ended())
+		e.endDay()
+		e.sweep()
+		if n := e.rows("conversations"); n != 1 {
+			e.Fatalf("%d conversations are left", n)
+		}
+		e.must(e.c.Reopen(e.ctx, tenant, day, audit.Origin{Actor: "admin"}))
+		e.buildAll()
+		if files := e.files(1); len(files) != 1 || e.view(1).Revision != 2 {
+			e.Errorf("revision %d has %d files", e.view(1).Revision, len(files))
+		}
+	})
+}
