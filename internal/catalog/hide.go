@@ -29,7 +29,8 @@ type HiddenArchive struct {
 }
 
 // HoursWith gives the hours whose archives may hold something of a conversation: those of its
-// recordings, now and before corrections, and those with an archive that has one of its sessions.
+// recordings, now and before corrections, those of recordings that a correction gave to another
+// one, and those with an archive that has one of its sessions.
 // They are in the order in which they are locked.
 func HoursWith(ctx context.Context, tx *db.Tx, tenant, conversation string) ([]domain.HourKey, error) {
 	var keys []domain.HourKey
@@ -47,7 +48,8 @@ func HoursWith(ctx context.Context, tx *db.Tx, tenant, conversation string) ([]d
 		return err
 	}, `SELECT session_id, ts_us FROM recordings WHERE tenant = $1 AND conversation_id = $2
 		UNION SELECT f.session_id, f.ts_us FROM recordings r JOIN corrected_recordings f ON f.object_key = r.object_key
-		WHERE r.tenant = $1 AND r.conversation_id = $2`, tenant, conversation)
+		WHERE r.tenant = $1 AND r.conversation_id = $2
+		UNION SELECT session_id, ts_us FROM corrected_recordings WHERE tenant = $1 AND conversation_id = $2`, tenant, conversation)
 	if err != nil {
 		return nil, err
 	}

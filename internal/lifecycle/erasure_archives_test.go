@@ -97,3 +97,30 @@ func TestErasureOfLockedAudio(t *testing.T) {
 		e.deleteBytes()
 	})
 }
+
+// A recording was corrected into another conversation. The erasure of the former one also ends what
+// the correction remembers of it, and the former archive.
+func TestErasureAfterACorrection(t *testing.T) {
+	eraseOnBoth(t, func(e *erasing) {
+		moved := e.whole("gone")
+		e.whole("stays")
+		e.at(day.End().Add(2 * time.Hour))
+		e.plan()
+		former, id := e.view(1).Archive.ObjectKey, "stays"
+		_, err := e.c.Correct(e.ctx, catalog.Correction{Tenant: tenant, ObjectKey: moved.ObjectKey, Reason: "r", ConversationID: &id})
+		e.must(err)
+		e.plan()
+		x, err := e.ask("r", "gone")
+		e.must(err)
+		e.finish(x.ID)
+		if n := e.rows("corrected_recordings"); n != 0 {
+			e.Errorf("%d corrections are left", n)
+		}
+		if there, err := e.archives.Exists(e.ctx, former); err != nil || there {
+			e.Errorf("the former archive is there: %v, %v", there, err)
+		}
+		if n := len(e.files(1)); n != 2 {
+			e.Errorf("%d recordings are left", n)
+		}
+	})
+}

@@ -135,8 +135,10 @@ func (h *hiding) run(ctx context.Context, tx *db.Tx) (done bool, err error) {
 	if rest, err := r.unfinished(ctx); err != nil || len(rest) > 0 {
 		return false, errors.Join(err, errMore)
 	}
-	if err := r.dropNamed(ctx, `endings WHERE tenant = $1 AND conversation_id`, r.ids, nil); err != nil {
-		return false, err
+	for _, from := range []string{`endings`, `corrected_recordings`} { // the latter were given to others
+		if err := r.dropNamed(ctx, from+` WHERE tenant = $1 AND conversation_id`, r.ids, nil); err != nil {
+			return false, err
+		}
 	}
 	if err := h.remember(ctx, tx, r, count); err != nil {
 		return false, err
