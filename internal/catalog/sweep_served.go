@@ -97,6 +97,14 @@ func (c *Catalog) nextRecheck(d lockedDay, missing []MissingFile, rechecks int, 
 	return d.dueAfter(waits[rechecks].Microseconds(), c.rules.LateDelay.Microseconds(), c.rebuildDelay(buildUS))
 }
 
+// RecheckLater looks for missing files of an archive again in an hour, because the store refuses to
+// tell of them now.
+func (c *Catalog) RecheckLater(ctx context.Context, r Recheck) error {
+	_, err := c.db.ExecContext(ctx, `UPDATE hours SET recheck_us = (SELECT now_us FROM catalog_clock) + $5
+		WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4 AND recheck_us IS NOT NULL`, r.Tenant, r.Day, r.Hour, r.ObjectKey, refusedWait.Microseconds())
+	return err
+}
+
 // Rechecked reports whether one of the missing files is back. If it is, the hour is due. If not,
 // the files are looked for again later: three times in all, or until the day ends where one is
 // unreadable. It does nothing where another sweeper was faster: the hour serves another archive, or

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap/zaptest"
 
+	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/lifecycle"
 	"github.com/callvault/callvault/internal/objstore"
@@ -64,5 +65,33 @@ func TestErasurePastARefusal(t *testing.T) {
 			e.Errorf("the proof is %+v", x.Proof)
 		}
 		e.isThere(refused, "")
+	})
+}
+
+// TestRechecksPastARefusal: the store does not let the missing files of one hour be looked up. That
+// does not keep those of others from being found.
+func TestRechecksPastARefusal(t *testing.T) {
+	eraseOnBoth(t, func(e *erasing) {
+		e.whole("c-1")
+		refused, comes, there := e.recording("c-1"), e.recording("c-2"), e.recording("c-2")
+		for _, r := range []*domain.Recording{&comes, &there} {
+			r.Timestamp = r.Timestamp.Add(time.Hour)
+		}
+		e.must(e.take(catalog.Batch{Conversations: lines(conversation("c-2")), Recordings: lines(refused, comes, there)}))
+		e.platformPut(there.ObjectKey, "there")
+		e.at(day.End().Add(2 * time.Hour))
+		e.plan()
+		e.platformPut(comes.ObjectKey, "late")
+		sources := &faultyBucket{e.bucket, under(denied, "calls/c-1/")}
+		e.sweeper = lifecycle.NewSweeper(lifecycle.SweepConfig{Batch: 1}, e.c, sources, e.archives, time.Now, zaptest.NewLogger(t))
+		e.at(day.End().Add(3 * time.Hour))
+		back := 0
+		for range 3 {
+			r, _ := e.sweeper.Sweep(e.ctx)
+			back += r.Back
+		}
+		if back != 1 {
+			e.Errorf("%d hours have their missing file back", back)
+		}
 	})
 }

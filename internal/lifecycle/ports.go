@@ -33,6 +33,7 @@ type Served interface {
 	HeldLocks(ctx context.Context, within time.Duration, limit int) ([]catalog.HeldArchive, error)
 	Rechecks(ctx context.Context, limit int) ([]catalog.Recheck, error)
 	Rechecked(ctx context.Context, r catalog.Recheck, back bool) error
+	RecheckLater(ctx context.Context, r catalog.Recheck) error
 }
 
 // Sweeps is what a Sweeper needs of the catalog.

@@ -28,6 +28,9 @@ func (s *Sweeper) recheckMissing(ctx context.Context, r *SweepReport) (failure e
 	for _, c := range due {
 		started := s.now()
 		back, err := s.anyReadable(ctx, c.Missing)
+		if objstore.Refused(err) { // others are looked for before it is tried again
+			err = errors.Join(err, s.catalog.RecheckLater(ctx, c))
+		}
 		if err != nil {
 			failure = cmp.Or(failure, err)
 			if failing += s.now().Sub(started); failing > maxRecheckWait || ctx.Err() != nil {
