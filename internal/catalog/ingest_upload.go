@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/callvault/callvault/internal/catalog/deletions"
 	"github.com/callvault/callvault/internal/db"
@@ -22,6 +23,10 @@ type Reserved struct {
 	Erased    bool  // its recording was erased: the key is not reserved, and its bytes must not be stored
 	Since     int64 // for [Upload]: names this life of the key's row
 }
+
+// staleUpload is after how long an upload that did not end is forgotten: another one of its key is
+// as old as itself.
+const staleUpload = 24 * time.Hour
 
 // ReserveUpload makes the tenant the owner of the key, before any byte of it is stored. Errors:
 // KindNotFound for an unknown tenant, KindForbidden for a closed one, KindEnding for a key whose
@@ -40,8 +45,9 @@ func (c *Catalog) ReserveUpload(ctx context.Context, tenant, key string) (Reserv
 		}
 		var owner string
 		err = tx.QueryRowContext(ctx, `INSERT INTO objects (key, tenant, named_us) VALUES ($1, $2, (SELECT now_us FROM catalog_clock))
-			ON CONFLICT (key) DO UPDATE SET named_us = coalesce(objects.named_us, excluded.named_us)
-			RETURNING tenant, day, size, crc32, sha256, named_us`, key, tenant).
+			ON CONFLICT (key) DO UPDATE SET named_us = CASE WHEN objects.size IS NULL AND objects.day IS NULL AND objects.named_us <= excluded.named_us - $3
+				THEN excluded.named_us ELSE coalesce(objects.named_us, excluded.named_us) END
+			RETURNING tenant, day, size, crc32, sha256, named_us`, key, tenant, staleUpload.Microseconds()).
 			Scan(&owner, db.OrZero(&out.Day), &out.Size, &out.CRC32, &out.SHA256, &out.Since)
 		if err != nil {
 			return err

@@ -95,18 +95,19 @@ func (c *Catalog) checkNotNested(ctx context.Context, tx *db.Tx, tenant, prefix 
 	if err := c.advisoryLock(ctx, tx, prefixLock, false); err != nil {
 		return err
 	}
-	var other, has string
-	err := tx.QueryRowContext(ctx, `SELECT p.id, p.key_prefix FROM (SELECT id, key_prefix FROM tenants UNION ALL SELECT tenant, key_prefix FROM left_prefixes) p
+	var other, has, never string
+	err := tx.QueryRowContext(ctx, `SELECT p.id, p.key_prefix, p.never FROM (SELECT id, key_prefix, '' AS never FROM tenants
+			UNION ALL SELECT tenant, key_prefix, ', which was deleted and whose prefix is never used again,' FROM left_prefixes) p
 		WHERE p.id <> $1 AND p.key_prefix <> ''
 		AND (substr(p.key_prefix, 1, length(CAST($2 AS TEXT))) = $2 OR substr(CAST($2 AS TEXT), 1, length(p.key_prefix)) = p.key_prefix)
-		ORDER BY p.id LIMIT 1`, tenant, prefix).Scan(&other, &has)
+		ORDER BY p.id LIMIT 1`, tenant, prefix).Scan(&other, &has, &never)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return domain.Errorf(domain.KindConflict, "the key prefix %q and %q of tenant %s are nested; choose a prefix outside the other one", prefix, has, other)
+	return domain.Errorf(domain.KindConflict, "the key prefix %q and %q of tenant %s%s are nested; choose a prefix outside the other one", prefix, has, other, never)
 }
 
 // checkNoForeignKeys refuses a prefix under which other tenants have keys, and says how many.

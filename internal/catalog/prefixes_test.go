@@ -121,7 +121,7 @@ func TestPrefixOfADeletedTenant(t *testing.T) {
 				t.Errorf("a key beside it: %v", err)
 			}
 			for _, prefix := range []string{"acme/calls/", "acme/", "acme/calls/new/"} {
-				if err := set("other", prefix); domain.KindOf(err) != domain.KindConflict {
+				if err := set("other", prefix); domain.KindOf(err) != domain.KindConflict || !strings.Contains(domain.SafeMessage(err), "never used again") {
 					t.Errorf("the prefix %s: %v", prefix, err)
 				}
 			}

@@ -72,3 +72,17 @@ func TestErasedObjectsStayTheirs(t *testing.T) {
 		e.theirs("after the erasure", rec.ObjectKey)
 	})
 }
+
+// TestUploadAfterAnOldReservation: an upload did not end. Another one of its key, later than the
+// source retention, is as old as itself.
+func TestUploadAfterAnOldReservation(t *testing.T) {
+	onBoth(t, func(f *fixture) {
+		_, err := f.c.ReserveUpload(f.ctx, tenant, "calls/late.opus")
+		f.must(err)
+		f.at(ended())
+		f.must(f.upload("calls/late.opus", "audio"))
+		f.sweep()
+		f.deleteBytes()
+		f.isThere("calls/late.opus", "audio")
+	})
+}

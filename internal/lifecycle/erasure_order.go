@@ -37,8 +37,8 @@ type erasureHour struct {
 	Hour int        `json:"hour"`
 }
 
-// maxOrder is in bytes. The ids of MaxErased conversations take 3 MB at most, each byte escaped, and
-// the hours of twenty years 6 MB.
+// maxOrder is in bytes. The ids of MaxErased conversations take 3 MB at most, each byte escaped,
+// and the hours of twenty years 6 MB.
 const maxOrder = 16 << 20
 
 func ordersFolder(prefix string) string {
