@@ -1,16 +1,12 @@
 package lifecycle_test
 
 import (
-	"context"
 	"testing"
 	"time"
-
-	"go.uber.org/zap/zaptest"
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/catalogtest"
 	"github.com/callvault/callvault/internal/domain"
-	"github.com/callvault/callvault/internal/lifecycle"
 	"github.com/callvault/callvault/internal/objstore"
 	"github.com/callvault/callvault/internal/objstore/objstoretest"
 )
@@ -65,36 +61,6 @@ func TestErasureBesideABrokenArchive(t *testing.T) {
 		if there, err := e.archives.Exists(e.ctx, a.ObjectKey); err != nil || there {
 			e.Errorf("the broken archive is there: %v, %v", there, err)
 		}
-	})
-}
-
-// goneSources is a bucket of which all objects are gone.
-type goneSources struct{ lifecycle.Sources }
-
-func (goneSources) RemoveMatch(context.Context, string, objstore.Match) error { return nil }
-
-// The bucket of recordings may have locks too. The proof names their ends, and nothing is refused.
-func TestErasureOfLockedAudio(t *testing.T) {
-	cfg := objstoretest.LockedMinIO(t)
-	e := newErasing(t, catalogtest.OpenWith(t, catalogtest.Postgres(t), catalog.Rules{}), cfg)
-	locked := objstoretest.Open(t, cfg).Archives()
-	refused := func() { t.Error("a lock counts as a refusal") }
-	e.delete = lifecycle.NewDeleter(lifecycle.DeleterConfig{OnRefused: refused}, e.c.DB(), locked, zaptest.NewLogger(t))
-	rec := e.whole("gone")
-	until := objstore.NewLock(objstore.Compliance, time.Now().Add(3650*24*time.Hour))
-	etag, err := locked.Put(e.ctx, rec.ObjectKey, []byte("audio of gone"), objstore.PutOptions{Lock: until})
-	e.must(err)
-	x, err := e.ask("r", "gone")
-	e.must(err)
-	_, err = e.c.DB().ExecContext(e.ctx, `UPDATE deletions SET etag = $1, version_id = ''`, etag)
-	e.must(err)
-	x = e.finish(x.ID)
-	if p := x.Proof; len(p.Locked) != 1 || p.Locked[0].ObjectKey != rec.ObjectKey || !p.Locked[0].Until.Equal(until.Until) || p.Recordings.Deleted != 0 {
-		t.Errorf("the proof is %+v", p)
-	}
-	e.endLocks(x, func() {
-		e.delete = lifecycle.NewDeleter(lifecycle.DeleterConfig{}, e.c.DB(), goneSources{locked}, zaptest.NewLogger(t))
-		e.deleteBytes()
 	})
 }
 

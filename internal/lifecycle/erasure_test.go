@@ -223,64 +223,6 @@ func TestErasureAfterARestore(t *testing.T) {
 	})
 }
 
-// A lock of the store is no obstacle in governance mode. In compliance mode the copy is hidden, and
-// the proof names the lock's end.
-func TestErasureUnderALock(t *testing.T) {
-	for _, mode := range []objstore.LockMode{objstore.Governance, objstore.Compliance} {
-		t.Run(mode.String(), func(t *testing.T) {
-			cfg := objstoretest.MinIO(t)
-			cfg.Lock = mode
-			c := catalogtest.OpenWith(t, catalogtest.Postgres(t), catalog.Rules{LockArchives: true})
-			e := newErasing(t, c, cfg)
-			e.whole("gone")
-			e.whole("stays")
-			e.at(day.End().Add(2 * time.Hour))
-			e.plan()
-			stray := domain.HourKey{Tenant: tenant, Day: day, Hour: 1}.ArchiveKey(keyPrefix, 9, "stray") // without a row, as after a restore
-			_, err := e.archives.Put(e.ctx, stray, []byte("a former archive"), objstore.PutOptions{Lock: objstore.NewLock(mode, time.Now().Add(time.Hour))})
-			e.must(err)
-			keys := []string{e.view(1).Archive.ObjectKey, stray}
-			x, err := e.ask("r", "gone")
-			e.must(err)
-			x = e.finish(x.ID)
-			for _, key := range keys {
-				there, err := e.archives.Exists(e.ctx, key)
-				e.must(err)
-				if locked := mode == objstore.Compliance; there != locked || (x.LockedUntil != nil) != locked || (len(x.Proof.Locked) == 2) != locked || (x.Gone == nil) != locked {
-					t.Errorf("%s is there: %v, locked until %v, proof %+v", key, there, x.LockedUntil, x.Proof)
-				}
-			}
-			if mode == objstore.Compliance {
-				e.endLocks(x, func() { e.must(e.c.Deleted(e.ctx, key)) })
-			}
-		})
-	}
-}
-
-// endLocks ends the locks of what a proven erasure has left, and checks its whole proof.
-func (e *erasing) endLocks(x lifecycle.Erasure, remove func()) {
-	e.Helper()
-	before := *x.Proof
-	e.at(x.LockedUntil.Add(2 * time.Hour))
-	e.must(e.eraser.Step(e.ctx))
-	same, err := e.eraser.Status(e.ctx, tenant, x.ID)
-	if e.must(err); same.LockedUntil == nil || same.Gone != nil || len(same.Proof.Locked) != len(before.Locked) {
-		e.Errorf("before the locked copies went it is %+v", same)
-	}
-	remove()
-	e.must(e.eraser.Step(e.ctx))
-	x, err = e.eraser.Status(e.ctx, tenant, x.ID)
-	e.must(err)
-	p, copies := x.Proof, before.Recordings.Deleted+before.Archives.Deleted+len(before.Locked)
-	if x.LockedUntil != nil || x.Gone == nil || len(p.Locked) != 0 || p.Recordings.Deleted+p.Archives.Deleted != copies || len(p.Archives.SHA256) != p.Archives.Deleted ||
-		p.Recordings.Bytes == 0 {
-		e.Errorf("it is %+v, with the proof %+v", x, p)
-	}
-	if d := e.lastDetail(lifecycle.ActionErasureGone); d["erasure"] != x.ID {
-		e.Errorf("the audit log tells %v of the last copies", d)
-	}
-}
-
 // Erasures are killed anywhere and run by two workers at once, beside lines and holds. Each ends,
 // and nothing else changes.
 func TestErasureIsKilled(t *testing.T) {
