@@ -117,7 +117,8 @@ func (w *writer) lines(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
-// placed notes that the pack has a leaf. It counts a leaf that has no number yet, and is false then.
+// placed notes that the pack has a leaf. It counts a leaf that has no number yet, and is false
+// then.
 func (w *writer) placed(leaf int64) bool {
 	if leaf < 0 {
 		w.manifest.Unplaced++
