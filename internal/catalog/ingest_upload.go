@@ -21,7 +21,7 @@ type Reserved struct {
 	SHA256    *domain.SHA256
 	Corrected bool  // an operator corrected its recording, so the line's values do not count
 	Erased    bool  // its recording was erased: the key is not reserved, and its bytes must not be stored
-	Since     int64 // for [Upload]: names this life of the key's row
+	Since     int64 // for [Upload]: when the key was first named, which tells its row from a later one
 }
 
 // staleUpload is after how long an upload that did not end is forgotten: another one of its key is

@@ -6,8 +6,8 @@ ALTER TABLE tenants
     ADD COLUMN IF NOT EXISTS ends_from_us BIGINT, -- until then none ends by that; NULL: no such time
     ADD COLUMN IF NOT EXISTS closed_us BIGINT;                             -- when it was closed; NULL: it is open
 
--- One life of the row, which ends when its key is queued for deletion. NULL for rows that a
--- program before this step wrote.
+-- When the key was first named. It tells the row from a later one of the same key. NULL for rows
+-- that a program before this step wrote.
 ALTER TABLE objects ADD COLUMN IF NOT EXISTS named_us BIGINT;
 
 -- Ids of tenants that were deleted. They are never used again.

@@ -4,8 +4,8 @@ ALTER TABLE tenants ADD COLUMN source_retention_days INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE tenants ADD COLUMN ends_from_us INTEGER; -- until then none ends by that; NULL: no such time
 ALTER TABLE tenants ADD COLUMN closed_us INTEGER;                                -- when it was closed; NULL: it is open
 
--- One life of the row, which ends when its key is queued for deletion. NULL for rows that a
--- program before this step wrote.
+-- When the key was first named. It tells the row from a later one of the same key. NULL for rows
+-- that a program before this step wrote.
 ALTER TABLE objects ADD COLUMN named_us INTEGER;
 
 -- Ids of tenants that were deleted. They are never used again.
