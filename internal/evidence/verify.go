@@ -95,7 +95,6 @@ type verifier struct {
 // torn is a leaf whose row is gone or changed.
 type torn struct {
 	merkle.Key
-	n    int64
 	hash tlog.Hash
 	kind string // of the finding
 }
@@ -122,7 +121,7 @@ func Verify(ctx context.Context, log *merkle.Log, bucket Bucket, prefix string, 
 	var reading context.Context
 	v.reads, reading = errgroup.WithContext(ctx)
 	v.reads.SetLimit(readers)
-	for _, step := range []func(context.Context) error{v.end, v.since, v.leaves, v.lines, v.records, v.queue, v.links} {
+	for _, step := range []func(context.Context) error{v.end, v.since, v.leaves, v.rows, v.queue, v.links} {
 		if err := step(reading); err != nil {
 			if read := v.reads.Wait(); read != nil { // the cause
 				err = read
@@ -173,15 +172,13 @@ func (v *verifier) end(ctx context.Context) error {
 	return err
 }
 
-// lines finds lines that were inserted without the trigger.
-func (v *verifier) lines(ctx context.Context) error {
-	return v.unknown(ctx, v.log.UnknownLines)
-}
-
-// records finds records that were inserted without the queue, and seals that the catalog hides.
-func (v *verifier) records(ctx context.Context) error {
-	if err := v.unknown(ctx, v.log.UnknownRecords); err != nil {
-		return err
+// rows finds lines and records that were inserted without trigger and queue, and seals that the
+// catalog hides.
+func (v *verifier) rows(ctx context.Context) error {
+	for _, list := range []unknownRows{v.log.UnknownLines, v.log.UnknownRecords} {
+		if err := v.unknown(ctx, list); err != nil {
+			return err
+		}
 	}
 	ids, err := v.log.HiddenSeals(ctx, maxFindings)
 	for _, id := range ids {
@@ -190,7 +187,9 @@ func (v *verifier) records(ctx context.Context) error {
 	return err
 }
 
-func (v *verifier) unknown(ctx context.Context, list func(ctx context.Context, from int64, limit int) (merkle.Page, error)) error {
+type unknownRows func(ctx context.Context, from int64, limit int) (merkle.Page, error)
+
+func (v *verifier) unknown(ctx context.Context, list unknownRows) error {
 	const limit = 20_000
 	for from := int64(math.MinInt64); ; { // an inserted row may have any number
 		page, err := list(ctx, from, limit)
@@ -198,12 +197,8 @@ func (v *verifier) unknown(ctx context.Context, list func(ctx context.Context, f
 			return err
 		}
 		for _, r := range page.Unknown {
-			if r.Line == nil {
-				v.found(FoundInserted, 0, -1, "the %s %d was inserted: it is neither in the log nor waits for its number", r.Kind, r.Ref)
-				continue
-			}
-			v.addStray(r)
-			v.found(FoundInserted, r.Ref, -1, "line %d was inserted: it is neither in the log nor waits for its number", r.Ref)
+			v.stray = addNamed(v.stray, r)
+			v.found(FoundInserted, lineOf(r.Key), -1, "the %s %d was inserted: it is neither in the log nor waits for its number", r.Kind, r.Ref)
 		}
 		if page.Last == math.MaxInt64 {
 			return nil
@@ -219,11 +214,7 @@ func (v *verifier) queue(ctx context.Context) (err error) {
 	}
 	keys, err := v.log.Orphans(ctx, maxFindings)
 	for _, k := range keys {
-		if k.Kind == merkle.KindLine {
-			v.found(FoundDropped, k.Ref, -1, "line %d is gone: it was taken away before it had a number in the log", k.Ref)
-		} else {
-			v.found(FoundDropped, 0, -1, "the %s %d is gone: it was taken away before it had a number in the log", k.Kind, k.Ref)
-		}
+		v.found(FoundDropped, lineOf(k), -1, "the %s %d is gone: it was taken away before it had a number in the log", k.Kind, k.Ref)
 	}
 	return err
 }
@@ -242,7 +233,7 @@ func (v *verifier) name(ctx context.Context) error {
 			as := *r.Line
 			as.Seq = of.Ref
 			if LeafHash(v.keys.Secret, merkle.Record{Line: &as}) == of.hash {
-				v.rename(of.kind, of.Ref, FoundMoved, fmt.Sprintf("line %d was moved: what it said stands in line %d now", of.Ref, r.Ref))
+				v.rename(of.kind, of.Ref, FoundMoved, fmt.Sprintf("the line %d was moved: what it said stands in line %d now", of.Ref, r.Ref))
 			}
 		}
 	}
@@ -255,7 +246,7 @@ func (v *verifier) name(ctx context.Context) error {
 			return err
 		}
 		if seq > 0 {
-			v.rename(FoundInserted, r.Ref, FoundDoubled, fmt.Sprintf("line %d was inserted: it doubles line %d", r.Ref, seq))
+			v.rename(FoundInserted, r.Ref, FoundDoubled, fmt.Sprintf("the line %d was inserted: it doubles line %d", r.Ref, seq))
 		}
 	}
 	return nil
@@ -272,14 +263,9 @@ func (v *verifier) rename(kind string, line int64, to, text string) {
 // maxNamed bounds the rows that name compares with each other.
 const maxNamed = 200
 
-func (v *verifier) addStray(r merkle.Record) {
-	if len(v.stray) < maxNamed {
-		v.stray = append(v.stray, r)
+func addNamed[T any](list []T, one T) []T {
+	if len(list) < maxNamed {
+		list = append(list, one)
 	}
-}
-
-func (v *verifier) addTorn(t torn) {
-	if len(v.torn) < maxNamed {
-		v.torn = append(v.torn, t)
-	}
+	return list
 }

@@ -107,11 +107,11 @@ func (v *verifier) leaf(ctx context.Context, e *edge, n int64, row merkle.LeafRo
 	case row.Key == merkle.Key{}:
 		v.report.Lost, v.lastLost = v.report.Lost+1, n
 	case row.Missing:
-		v.addTorn(torn{row.Key, n, hash, FoundDropped})
+		v.torn = addNamed(v.torn, torn{row.Key, hash, FoundDropped})
 		v.found(FoundDropped, lineOf(row.Key), n, "the %s %d (leaf %d) is gone", row.Kind, row.Ref, n)
 	case LeafHash(v.keys.Secret, row.Record) != hash:
-		v.addTorn(torn{row.Key, n, hash, FoundChanged})
-		v.addStray(row.Record)
+		v.torn = addNamed(v.torn, torn{row.Key, hash, FoundChanged})
+		v.stray = addNamed(v.stray, row.Record)
 		v.found(FoundChanged, lineOf(row.Key), n, "the %s %d (leaf %d) was changed", row.Kind, row.Ref, n)
 	case row.NoLinks:
 		v.found(FoundLinks, row.Ref, n, "the links that line %d names are gone", row.Ref)
