@@ -15,13 +15,11 @@ import (
 // Keys are the public keys of a log, the present one and former ones.
 type Keys []note.Verifier
 
-// maxKeys is the most keys of one log.
-const maxKeys = 1000
-
 // ParseKeys reads public keys of a log, one a line (c2sp.org/signed-note), as a server gives them
 // at /.well-known/callvault-log-key. It skips empty lines and those that begin with #.
 func ParseKeys(text []byte) (Keys, error) {
 	var keys Keys
+	known := map[uint32]bool{}
 	for i, line := range strings.Split(string(text), "\n") {
 		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
 			continue
@@ -33,9 +31,11 @@ func ParseKeys(text []byte) (Keys, error) {
 		if len(keys) > 0 && key.Name() != keys.Name() {
 			return nil, fmt.Errorf("line %d is a key of the log %s, but the first one is of %s; name a file with the keys of one log", i+1, key.Name(), keys.Name())
 		}
-		if keys = append(keys, key); len(keys) > maxKeys {
-			return nil, fmt.Errorf("there are more than %d keys", maxKeys)
+		if known[key.KeyHash()] { // a policy of one key twice accepts nothing
+			continue
 		}
+		known[key.KeyHash()] = true
+		keys = append(keys, key)
 	}
 	if len(keys) == 0 {
 		return nil, errors.New("there is no key in it; a server gives it at /.well-known/callvault-log-key")
@@ -46,42 +46,29 @@ func ParseKeys(text []byte) (Keys, error) {
 // Name is the log's name, which all its keys have.
 func (k Keys) Name() string { return k[0].Name() }
 
-// OpenCheckpoint checks a checkpoint's signature by any of the keys.
+// OpenCheckpoint checks a checkpoint's signatures by the keys: one of them at least has signed it.
 func (k Keys) OpenCheckpoint(signed []byte) (torchwood.Checkpoint, error) {
-	_, c, err := k.open(signed)
-	return c, err
-}
-
-// open gives a checkpoint, and the first of the keys that has signed it.
-func (k Keys) open(signed []byte) (note.Verifier, torchwood.Checkpoint, error) {
 	if err := strict(string(signed)); err != nil {
-		return nil, torchwood.Checkpoint{}, err
+		return torchwood.Checkpoint{}, err
 	}
-	var first error
-	for _, key := range k {
-		c, _, err := torchwood.VerifyCheckpoint(signed, policy(key))
-		if err == nil {
-			return key, c, nil
-		}
-		if first == nil {
-			first = err
-		}
+	c, _, err := torchwood.VerifyCheckpoint(signed, k.policy())
+	if err != nil {
+		return c, fmt.Errorf("no key of the file has signed its checkpoint (%w)", err)
 	}
-	return nil, torchwood.Checkpoint{}, fmt.Errorf("no key of the file has signed its checkpoint (%w)", first)
+	return c, nil
 }
 
-// VerifyProof checks a proof that data is a leaf of the log: its path in the tree, and the
-// signature of the checkpoint by any of the keys.
+// VerifyProof checks a proof that data is a leaf of the log: its path in the tree, and its
+// checkpoint as OpenCheckpoint does.
 func (k Keys) VerifyProof(data []byte, proof string) error {
 	if err := strict(proof); err != nil {
 		return err
 	}
 	_, signed, _ := strings.Cut(proof, "\n\n")
-	key, _, err := k.open([]byte(signed))
-	if err != nil {
+	if _, err := k.OpenCheckpoint([]byte(signed)); err != nil {
 		return err
 	}
-	err = torchwood.VerifyProof(policy(key), tlog.RecordHash(data), []byte(proof))
+	err := torchwood.VerifyProof(k.policy(), tlog.RecordHash(data), []byte(proof))
 	if wrong := new(torchwood.VerifyRecordError); errors.As(err, &wrong) {
 		return errors.New("it is not what stands in the log: it was changed, or its proof was")
 	}
@@ -94,9 +81,13 @@ func (k Keys) VerifyProof(data []byte, proof string) error {
 // errLoose is about a proof or a checkpoint.
 var errLoose = errors.New("it is not written as a log writes it")
 
-// policy accepts checkpoints of the log of the key's name that the key has signed.
-func policy(key note.Verifier) torchwood.Policy {
-	return torchwood.ThresholdPolicy(2, torchwood.OriginPolicy(key.Name()), torchwood.SingleVerifierPolicy(key))
+// policy accepts checkpoints of the log that one of the keys has signed.
+func (k Keys) policy() torchwood.Policy {
+	keys := make([]torchwood.Policy, 0, len(k))
+	for _, key := range k {
+		keys = append(keys, torchwood.SingleVerifierPolicy(key))
+	}
+	return torchwood.ThresholdPolicy(2, torchwood.OriginPolicy(k.Name()), torchwood.ThresholdPolicy(1, keys...))
 }
 
 // strict refuses other spellings of Base64 and of numbers, which decoders accept, so that each

@@ -48,6 +48,7 @@ func TestSealIsProven(t *testing.T) {
 	former := daysealtest.New(t, "callvault.example.com/log")
 	for name, keys := range map[string]string{
 		"one key":      l.Key,
+		"a key twice":  l.Key + "\n" + l.Key,
 		"a former key": "# the log's keys\n" + former.Key + "\r\n\n" + l.Key + "\n",
 	} {
 		if err := verify(text, parseKeys(t, keys)); err != nil {
@@ -147,7 +148,6 @@ func TestHostileKeys(t *testing.T) {
 		"there is no key in it":           "# nothing\n\n",
 		"line 2 is no public key":         l.Key + "\nPRIVATE+KEY+x",
 		"line 2 is a key of the log else": l.Key + "\n" + daysealtest.New(t, "elsewhere").Key,
-		"there are more than 1000 key":    strings.Repeat(l.Key+"\n", 1001),
 	} {
 		if _, err := dayseal.ParseKeys([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
