@@ -91,6 +91,13 @@ func (t *truth) add(list ...recording) {
 	}
 }
 
+// remove forgets a recording that was erased.
+func (t *truth) remove(key string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.all, key)
+}
+
 // change edits the expected recording of one key.
 func (t *truth) change(key string, edit func(r *recording)) {
 	t.mu.Lock()
