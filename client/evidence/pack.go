@@ -125,9 +125,9 @@ type checker struct {
 	sealed   map[string]bool       // archives that proven seals name: day, hour and manifest
 }
 
-// Verify checks the pack in a directory. Without keys the checkpoint's signature is not checked,
-// and so nothing is proven. The report has the problems of the pack; the error is only about
-// reading, or that of ctx.
+// Verify checks the pack in a directory. Without keys the checkpoint is only checked by the pack's
+// own list of keys, and so nothing is proven. The report has the problems of the pack; the error is
+// only about reading, or that of ctx.
 func Verify(ctx context.Context, dir string, keys dayseal.Keys) (Report, error) {
 	report := Report{Path: dir, Problems: []Problem{}}
 	root, err := os.OpenRoot(dir)
