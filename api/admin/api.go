@@ -3,8 +3,10 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 
@@ -119,12 +121,24 @@ func readJSON(r *http.Request, into any) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields() // a misspelt field must not be ignored
 	if err := d.Decode(into); err != nil {
-		return domain.Wrap(domain.KindInvalid, err, "the body is not the JSON object that this takes")
+		return wrongBody(err)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return domain.Errorf(domain.KindInvalid, "something stands behind the body's JSON object")
 	}
 	return nil
+}
+
+// wrongBody names the field because of which a body can't be decoded, if there is one.
+func wrongBody(err error) error {
+	var mistyped *json.UnmarshalTypeError
+	if errors.As(err, &mistyped) && mistyped.Field != "" {
+		return domain.Wrap(domain.KindInvalid, err, "%q of the body is a JSON %s, and must be of another type", mistyped.Field, mistyped.Value)
+	}
+	if field, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
+		return domain.Wrap(domain.KindInvalid, err, "the body has the field %.100s, which is not known here", field)
+	}
+	return domain.Wrap(domain.KindInvalid, err, "the body is not the JSON object that this takes")
 }
 
 // readChange reads an object as readJSON does. Error: KindForbidden when nothing can be changed.

@@ -111,7 +111,7 @@ func flag(q web.Query, name string) (on bool, err error) {
 	case text == "true":
 		return true, nil
 	case text != "" && text != "false":
-		return false, domain.Errorf(domain.KindInvalid, "%s must be true or false", name)
+		return false, domain.Errorf(domain.KindInvalid, "%q must be true or false", name)
 	}
 	return false, nil
 }
