@@ -107,15 +107,15 @@ func readTotals(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (
 		}
 		return err
 	}, registeredSQL, tenant, day)
-	if err != nil {
-		return t, err
+	if err == nil {
+		err = leaveOutLate(ctx, tx, tenant, day, &t)
 	}
-	return t, t.leaveOutLate(ctx, tx, tenant, day)
+	return t, err
 }
 
-// leaveOutLate takes out of an ended day's count what came after the end, because it is in no
+// leaveOutLate takes out of an ended day's counts what came after the end, because it is in no
 // archive.
-func (t *Totals) leaveOutLate(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) error {
+func leaveOutLate(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, t *Totals) error {
 	var ended int64
 	err := tx.QueryRowContext(ctx, `SELECT coalesce(max(expired_us), 0) FROM days WHERE tenant = $1 AND day = $2 AND too_late > 0`, tenant, day).Scan(&ended)
 	if err != nil || ended == 0 {
