@@ -97,7 +97,11 @@ func LargePostgres(t testing.TB) *PostgresServer {
 
 func private(t testing.TB, buffers string, durable bool) *PostgresServer {
 	t.Helper()
-	p, err := startPostgres(buffers, durable)
+	dir, err := shared.directory("postgres")
+	if err != nil {
+		t.Fatal("testenv: ", err)
+	}
+	p, err := startPostgres(dir, buffers, durable)
 	if err != nil {
 		t.Fatal("testenv: ", err)
 	}
@@ -118,8 +122,11 @@ func postgresFor(t testing.TB) *sharedPostgres {
 	p := &shared.postgres
 	p.once.Do(func() {
 		p.templates = map[string]*template{}
-		p.server, p.err = startPostgres(smallBuffers, false)
-		if p.err == nil {
+		var dir string
+		if dir, p.err = shared.inMemory("postgres"); p.err != nil {
+			return
+		}
+		if p.server, p.err = startPostgres(dir, smallBuffers, false); p.err == nil {
 			shared.own(p.server.server)
 		}
 	})
@@ -179,12 +186,8 @@ func (p *PostgresServer) exec(ctx context.Context, sql string) error {
 	return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 }
 
-func startPostgres(buffers string, durable bool) (*PostgresServer, error) {
+func startPostgres(dir, buffers string, durable bool) (*PostgresServer, error) {
 	binary, err := find("postgres")
-	if err != nil {
-		return nil, err
-	}
-	dir, err := shared.directory("postgres")
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +228,7 @@ func postgresArgs(data string, port int, buffers string, durable bool) []string 
 	}
 	if !durable {
 		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off",
-			"autovacuum_naptime=1d", "max_wal_size=4GB", "checkpoint_timeout=1d")
+			"autovacuum_naptime=1d", "max_wal_size=1GB", "checkpoint_timeout=1d")
 	}
 	args := []string{"-D", data, "-p", strconv.Itoa(port)}
 	for _, setting := range settings {
