@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
 
@@ -117,6 +118,9 @@ func readJSON(r *http.Request, into any) error {
 	}
 	if bytes.Contains(raw, []byte(`\u0000`)) {
 		return domain.Errorf(domain.KindInvalid, "the body holds a NUL, which is no text")
+	}
+	if !utf8.Valid(raw) { // the decoder would put another text in its place: a hold over it covers nothing
+		return domain.Errorf(domain.KindInvalid, "the body is not UTF-8")
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields() // a misspelt field must not be ignored

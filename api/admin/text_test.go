@@ -32,8 +32,10 @@ func TestInvalidText(t *testing.T) {
 				t.Errorf("%s %s %s: %d %s", c.method, c.path, c.body, a.Status, a.Body)
 			}
 		}
-		if a := f.ask("POST", "/api/admin/v1/tenants/acme/deliveries/replay", `{"failed":true,"webhook":"\u0000"}`, "Authorization", "Bearer "+adminToken); a.Status != 400 {
-			t.Errorf("a body answers %d", a.Status)
+		for _, webhook := range []string{`\u0000`, "\xff"} {
+			if a := f.ask("POST", "/api/admin/v1/tenants/acme/deliveries/replay", `{"failed":true,"webhook":"`+webhook+`"}`, "Authorization", "Bearer "+adminToken); a.Status != 400 {
+				t.Errorf("the webhook %q answers %d", webhook, a.Status)
+			}
 		}
 		for _, path := range []string{"/admin/tenants/%00", "/admin/tenants/%ff", "/admin/tenants/acme/deliveries/%00/replay", "/admin/tenants/%00/days/2025-01-01"} {
 			if a := f.ask("GET", path, "", "Cookie", session); a.Status != 404 {
