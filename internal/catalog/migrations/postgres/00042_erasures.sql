@@ -7,7 +7,7 @@ ALTER TABLE tenants ADD COLUMN erased BIGINT NOT NULL DEFAULT 0;
 CREATE TABLE erasures (
     id         TEXT COLLATE "C" PRIMARY KEY, -- ascending
     tenant     TEXT COLLATE "C" NOT NULL,
-    state      TEXT NOT NULL,                -- asked, hiding, rebuilding, deleting, proven
+    state      TEXT NOT NULL,                -- repeating or asked, hiding, rebuilding, deleting, proven
     reason     TEXT NOT NULL,
     asked_by   TEXT NOT NULL,                -- the actor, as of the audit log
     asked_us   BIGINT NOT NULL,
