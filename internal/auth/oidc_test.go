@@ -177,7 +177,8 @@ func TestOIDCIssuerWithoutKeys(t *testing.T) {
 		f.clock.pass(5 * time.Second)
 	}
 	o.keys.Store(nil)
-	// go-oidc may tell its last failure once more: it wakes who waits before it forgets the request.
+	// go-oidc may tell its last failure once more: it wakes who waits before it forgets the
+	// request.
 	_, err := f.verify(token)
 	if domain.KindOf(err) == domain.KindUnavailable {
 		f.clock.pass(5 * time.Second)
