@@ -172,7 +172,7 @@ func (f *fixture) checkGone(acme, beta []recording, erased []string) {
 	}
 }
 
-// checkProven checks the log, and a pack of evidence of both tenants without a server. Each line
+// checkProven checks the log, and an evidence pack of both tenants without a server. Each line
 // of the audit log is in it once.
 func (f *fixture) checkProven(from, to domain.Day) {
 	f.t.Helper()
