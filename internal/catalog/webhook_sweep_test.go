@@ -12,7 +12,7 @@ import (
 func TestSweepOrphans(t *testing.T) {
 	for name, url := range databases(t) {
 		t.Run(name, func(t *testing.T) {
-			c := withHistory(t, url, "", nil)
+			c := OpenMigrated(t, url)
 			_, err := c.db.ExecContext(t.Context(), `INSERT INTO webhook_deliveries (id, event, endpoint, tenant, type, state, next_us, created_us)
 				VALUES ('whd_1', 'evt_1', 'whe_gone', 't1', 'hour.rebuilt', 'pending', 1, 1)`)
 			if err != nil {
