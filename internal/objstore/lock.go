@@ -92,8 +92,9 @@ func (b *Bucket) refusedByLock(ctx context.Context, key, version string, err err
 		return err
 	}
 	lock, lockErr := b.lockOf(ctx, key, version)
+	lockErr = b.absent(ctx, key, lockErr)
 	switch {
-	case domain.KindOf(b.absent(ctx, key, lockErr)) == domain.KindNotFound: // another one has deleted it since
+	case domain.KindOf(lockErr) == domain.KindNotFound: // another one has deleted it since
 		return nil
 	case lockErr != nil && !Refused(lockErr): // the store does not answer any more
 		return lockErr
