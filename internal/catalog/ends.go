@@ -104,16 +104,6 @@ func CountEnded(ctx context.Context, tx *db.Tx, count map[domain.HourKey]int64) 
 		if err := uncount(ctx, tx, h, count[h]); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, outdatedSQL, h.Tenant, h.Day, h.Hour); err != nil {
-			return err
-		}
 	}
 	return CountErased(ctx, tx, count)
 }
-
-// outdatedSQL wants another archive of an hour that has one with what ended: a hold on the rest has
-// retained it, or somebody opens the day again meanwhile.
-const outdatedSQL = `UPDATE hours SET wanted = wanted + 1, counted = CASE WHEN counted = wanted THEN wanted + 1 ELSE counted END,
-	due_us = CASE WHEN planned AND state <> 'expired' THEN coalesce(due_us, (SELECT now_us FROM catalog_clock)) ELSE due_us END
-	WHERE tenant = $1 AND day = $2 AND hour = $3
-		AND EXISTS (SELECT 1 FROM archives a WHERE a.tenant = $1 AND a.day = $2 AND a.hour = $3 AND a.state IN ('published', 'retained'))`
