@@ -26,16 +26,17 @@ func (r recordedError) Unwrap() error { return r.error }
 //	invalid                archived: a retry can't help
 //	everything else        retried: the catalog could not be asked
 //
-// Redis gets only the message that is safe to show.
+// Redis gets only the message that is safe to show. It gets none of a build, because that may name
+// audio that is erased later, and an erasure does not reach Redis.
 func asynqError(err error) error {
 	if err == nil {
 		return nil
 	}
-	message := domain.SafeMessage(err)
 	var recorded recordedError
 	if errors.As(err, &recorded) {
-		return fmt.Errorf("%s: %w", message, asynq.SkipRetry)
+		return fmt.Errorf("the build failed (%s); the hour's page in the console says why: %w", domain.KindOf(err), asynq.SkipRetry)
 	}
+	message := domain.SafeMessage(err)
 	switch domain.KindOf(err) {
 	case domain.KindLost, domain.KindNotFound, domain.KindExpired:
 		return nil

@@ -90,6 +90,9 @@ func TestOutcome(t *testing.T) {
 			t.Errorf("%s: the cause reaches Redis: %v", test.name, got)
 		}
 	}
+	if got := asynqError(Recorded(domain.Errorf(domain.KindUnavailable, "read acme/c-1/a.opus"))); strings.Contains(got.Error(), "c-1") || !strings.Contains(got.Error(), "unavailable") {
+		t.Errorf("what may be erased reaches Redis: %v", got)
+	}
 	again := asynqError(down)
 	if again == nil || errors.Is(again, asynq.SkipRetry) || errors.Is(again, asynq.RevokeTask) || strings.Contains(again.Error(), "10.0.0.1") {
 		t.Errorf("an unavailable catalog: %v", again)
