@@ -13,6 +13,7 @@ import (
 
 	"github.com/callvault/callvault/api/internal/web"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/rawjson"
 )
 
 const apiRoot = "/api/admin/v1"
@@ -119,8 +120,8 @@ func readJSON(r *http.Request, into any) error {
 	if bytes.Contains(raw, []byte(`\u0000`)) {
 		return domain.Errorf(domain.KindInvalid, "the body holds a NUL, which is no text")
 	}
-	if !utf8.Valid(raw) { // the decoder would put another text in its place: a hold over it covers nothing
-		return domain.Errorf(domain.KindInvalid, "the body is not UTF-8")
+	if !utf8.Valid(raw) || rawjson.HasLoneSurrogate(raw) { // the decoder would put another text in its place: a hold over it covers nothing
+		return domain.Errorf(domain.KindInvalid, "the body is not UTF-8, or holds half of a surrogate pair")
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields() // a misspelt field must not be ignored

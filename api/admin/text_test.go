@@ -32,7 +32,7 @@ func TestInvalidText(t *testing.T) {
 				t.Errorf("%s %s %s: %d %s", c.method, c.path, c.body, a.Status, a.Body)
 			}
 		}
-		for _, webhook := range []string{`\u0000`, "\xff"} {
+		for _, webhook := range []string{`\u0000`, `\ud800`, "\xff"} {
 			if a := f.ask("POST", "/api/admin/v1/tenants/acme/deliveries/replay", `{"failed":true,"webhook":"`+webhook+`"}`, "Authorization", "Bearer "+adminToken); a.Status != 400 {
 				t.Errorf("the webhook %q answers %d", webhook, a.Status)
 			}

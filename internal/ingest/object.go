@@ -111,7 +111,7 @@ func unquote(quoted []byte) (string, error) {
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return string(quoted[1 : len(quoted)-1]), nil
 	}
-	if hasLoneSurrogate(quoted) {
+	if rawjson.HasLoneSurrogate(quoted) {
 		return "", errors.New("holds half of a surrogate pair")
 	}
 	var s string
@@ -122,50 +122,4 @@ func unquote(quoted []byte) (string, error) {
 		return "", errors.New("must not hold the character U+0000")
 	}
 	return s, nil
-}
-
-// hasLoneSurrogate says whether an escape in the string is one half of a surrogate pair alone.
-func hasLoneSurrogate(quoted []byte) bool {
-	for i := 0; i < len(quoted); i++ {
-		if quoted[i] != '\\' {
-			continue
-		}
-		i++
-		unit, ok := escapeUnit(quoted, i)
-		if !ok || unit < 0xd800 || unit > 0xdfff {
-			continue
-		}
-		i += 5
-		low, ok := uint16(0), i < len(quoted) && quoted[i] == '\\'
-		if ok {
-			low, ok = escapeUnit(quoted, i+1)
-		}
-		if unit >= 0xdc00 || !ok || low < 0xdc00 || low > 0xdfff {
-			return true
-		}
-		i += 5
-	}
-	return false
-}
-
-// escapeUnit decodes the u and four hex digits at i.
-func escapeUnit(quoted []byte, i int) (uint16, bool) {
-	if i+4 >= len(quoted) || quoted[i] != 'u' {
-		return 0, false
-	}
-	var unit uint16
-	for _, c := range quoted[i+1 : i+5] {
-		switch {
-		case c >= '0' && c <= '9':
-			c -= '0'
-		case c >= 'a' && c <= 'f':
-			c -= 'a' - 10
-		case c >= 'A' && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return 0, false
-		}
-		unit = unit<<4 | uint16(c)
-	}
-	return unit, true
 }

@@ -174,10 +174,10 @@ func (e *Eraser) unknown(ctx context.Context, tx *db.Tx, tenant string, ids []st
 	}
 	more := ""
 	if len(ids) > 1 {
-		more = fmt.Sprintf(" and %d more", len(ids)-1)
+		more = fmt.Sprintf("; %d more of those named do not exist either", len(ids)-1)
 	}
 	if gone[ids[0]] {
-		return domain.Errorf(domain.KindNotFound, "conversation %.100q%s was erased already; nothing is changed", ids[0], more)
+		return domain.Errorf(domain.KindNotFound, "conversation %.100q was erased already%s; nothing is changed", ids[0], more)
 	}
 	return domain.Errorf(domain.KindNotFound, "tenant %s has no conversation %.100q%s; nothing is erased", tenant, ids[0], more)
 }
