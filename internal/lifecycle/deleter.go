@@ -63,7 +63,7 @@ func NewDeleter(cfg DeleterConfig, d *db.DB, sources Sources, log *zap.Logger) *
 // Run deletes until ctx is cancelled. Failures never stop it; they are logged when they begin and
 // when they end.
 func (d *Deleter) Run(ctx context.Context) error {
-	repeat(ctx, d.cfg.Interval, d.log, "deleting source audio", func(ctx context.Context) (more bool, err error) {
+	Repeat(ctx, d.cfg.Interval, nil, d.log, "deleting source audio", func(ctx context.Context) (more bool, err error) {
 		r, err := d.Sweep(ctx)
 		if r != (DeleterReport{}) {
 			d.log.Info("deleted source audio", zap.Int("deleted", r.Deleted), zap.Int("changed", r.Changed), zap.Int("refused", r.Refused))

@@ -68,7 +68,7 @@ func NewEnds(cfg EndsConfig, d *db.DB, former FormerKeys, recordings Recordings,
 // Run ends conversations until ctx is cancelled. Failures never stop it; they are logged when they
 // begin and when they end.
 func (e *Ends) Run(ctx context.Context) error {
-	repeat(ctx, e.cfg.Interval, e.log, "ending conversations", func(ctx context.Context) (more bool, err error) {
+	Repeat(ctx, e.cfg.Interval, nil, e.log, "ending conversations", func(ctx context.Context) (more bool, err error) {
 		r, err := e.Sweep(ctx)
 		if r.Conversations > 0 || r.Blocked > 0 {
 			e.log.Info("ended conversations", zap.Int("conversations", r.Conversations), zap.Int("recordings", r.Recordings),

@@ -94,7 +94,7 @@ func NewEraser(c *catalog.Catalog, recordings Recordings, archives ErasureStore,
 // Run carries erasures out until ctx is cancelled. Failures never stop it; they are logged when
 // they begin and when they end.
 func (e *Eraser) Run(ctx context.Context, interval time.Duration) error {
-	repeat(ctx, cmp.Or(interval, time.Minute), e.log, "erasing", func(ctx context.Context) (more bool, err error) {
+	Repeat(ctx, cmp.Or(interval, time.Minute), nil, e.log, "erasing", func(ctx context.Context) (more bool, err error) {
 		return false, e.Step(ctx)
 	})
 	return nil

@@ -7,9 +7,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// repeat calls pass every interval until ctx is cancelled, and at once while there is more to do.
-// Failures never stop it; they are logged when they begin and when they end.
-func repeat(ctx context.Context, interval time.Duration, log *zap.Logger, doing string, pass func(ctx context.Context) (more bool, err error)) {
+// Repeat calls pass every interval until ctx is cancelled, and at once when it is woken or while
+// there is more to do. Failures never stop it; they are logged when they begin and when they end.
+func Repeat(ctx context.Context, interval time.Duration, wake <-chan struct{}, log *zap.Logger, doing string, pass func(ctx context.Context) (more bool, err error)) {
 	failing := false
 	timer := time.NewTimer(0) // at once
 	defer timer.Stop()
@@ -18,6 +18,7 @@ func repeat(ctx context.Context, interval time.Duration, log *zap.Logger, doing 
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		case <-wake:
 		}
 		more, err := pass(ctx)
 		switch {

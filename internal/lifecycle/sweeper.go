@@ -77,43 +77,21 @@ func (s *Sweeper) Wake() {
 // Run sweeps until ctx is cancelled. Failures never stop it; they are logged when they begin and
 // when they end.
 func (s *Sweeper) Run(ctx context.Context) {
-	var failing bool
 	clock := clock.Watch{Catalog: s.catalog, Now: s.now}
-	timer := time.NewTimer(0) // at once
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-s.wake:
-		}
-		var r SweepReport
+	Repeat(ctx, s.cfg.Interval, s.wake, s.log, "sweeping", func(ctx context.Context) (more bool, err error) {
 		check, err := clock.Check(ctx) // a sweep may come before the planner's next pass
 		if check.Step != 0 {
 			s.log.Warn("the catalog's clock stepped, or nobody was up; deletions pause for an hour", zap.Duration("step", check.Step))
 		}
-		if err == nil {
-			r, err = s.Sweep(ctx)
+		if err != nil {
+			return false, err
 		}
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil && !failing:
-			s.log.Warn("a sweep failed; trying on", zap.Error(err))
-		case err == nil && failing:
-			s.log.Info("sweeps succeed again")
-		}
-		failing = err != nil
+		r, err := s.Sweep(ctx)
 		if r != (SweepReport{Checked: r.Checked}) {
 			s.log.Info("swept", zap.Int("doomed", r.Doomed), zap.Int("deleted", r.Deleted), zap.Int("spared", r.Kept), zap.Int("refused", r.Refused), zap.Int("gone", r.Gone), zap.Int("locked", r.Locked), zap.Int("back", r.Back))
 		}
-		wait := s.cfg.Interval
-		if r.More && err == nil {
-			wait = 0
-		}
-		timer.Reset(wait)
-	}
+		return r.More, err
+	})
 }
 
 // SweepReport is what a sweep did and whether anything is left to do.

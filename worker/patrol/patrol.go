@@ -11,6 +11,7 @@ import (
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
+	"github.com/callvault/callvault/internal/lifecycle"
 	"github.com/callvault/callvault/internal/objstore"
 )
 
@@ -105,38 +106,12 @@ func (p *Patrol) Run(ctx context.Context) error {
 		kinds = kinds[:1]
 	}
 	for _, kind := range kinds {
-		runs.Go(func() { p.run(ctx, kind) })
+		runs.Go(func() {
+			lifecycle.Repeat(ctx, p.cfg.Interval, nil, p.log.With(zap.String("kind", kind)), "patrolling", func(ctx context.Context) (bool, error) { return p.Step(ctx, kind) })
+		})
 	}
 	runs.Wait()
 	return nil
-}
-
-func (p *Patrol) run(ctx context.Context, kind string) {
-	failing := false
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		more, err := p.Step(ctx, kind)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil && !failing:
-			p.log.Warn("the patrol cannot read on; trying again", zap.String("kind", kind), zap.Error(err))
-		case err == nil && failing:
-			p.log.Info("the patrol reads on", zap.String("kind", kind))
-		}
-		failing = err != nil
-		wait := p.cfg.Interval
-		if more && err == nil {
-			wait = 0
-		}
-		timer.Reset(wait)
-	}
 }
 
 // Step goes on with the round of one kind for a while. more says that the round has not ended.
