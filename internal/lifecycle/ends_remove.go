@@ -148,9 +148,7 @@ func (r *removal) dropRecordings(ctx context.Context) error {
 				var sum []byte
 				hour := domain.HourKey{Tenant: r.tenant, Day: domain.Day(day)}
 				err = rows.Scan(&key, &size, &sum, &hour.Hour)
-				if r.hours != nil {
-					r.hours[hour]++
-				}
+				r.hours[hour]++
 				r.bytes += size
 				if sum != nil {
 					r.sums[key] = sum

@@ -124,11 +124,7 @@ func (h *hiding) run(ctx context.Context, tx *db.Tx) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	count, err := h.countHours(ctx, tx)
-	if err != nil {
-		return false, err
-	}
-	r := &removal{tx: tx, tenant: x.Tenant, ids: []string{h.conversation}, seen: h.seen, most: 1 << 30, cause: deletions.CauseErasure, order: x.ID, sums: map[string][]byte{}}
+	r := &removal{tx: tx, tenant: x.Tenant, ids: []string{h.conversation}, seen: h.seen, most: 1 << 30, cause: deletions.CauseErasure, order: x.ID, sums: map[string][]byte{}, hours: map[domain.HourKey]int64{}}
 	if err := r.drop(ctx, prefix, at); err != nil {
 		return false, err
 	}
@@ -140,7 +136,7 @@ func (h *hiding) run(ctx context.Context, tx *db.Tx) (done bool, err error) {
 			return false, err
 		}
 	}
-	if err := h.remember(ctx, tx, r, count); err != nil {
+	if err := h.remember(ctx, tx, r); err != nil {
 		return false, err
 	}
 	hidden, err := catalog.HideHours(ctx, tx, hours)
@@ -166,22 +162,9 @@ func (h *hiding) hold(ctx context.Context, tx *db.Tx, hours []domain.HourKey) (h
 	return hold, prefix, err
 }
 
-// countHours counts the conversation's recordings by hour.
-func (h *hiding) countHours(ctx context.Context, tx *db.Tx) (map[domain.HourKey]int64, error) {
-	count := map[domain.HourKey]int64{}
-	err := db.Each(ctx, tx, func(rows *sql.Rows) error {
-		k := domain.HourKey{Tenant: h.order.Tenant}
-		var n int64
-		err := rows.Scan(&k.Day, &k.Hour, &n)
-		count[k] = n
-		return err
-	}, `SELECT day, hour, count(*) FROM recordings WHERE tenant = $1 AND conversation_id = $2 GROUP BY day, hour`, h.order.Tenant, h.conversation)
-	return count, err
-}
-
 // remember adds the hashes of the conversation and of its object keys, so that they are not stored
 // again.
-func (h *hiding) remember(ctx context.Context, tx *db.Tx, r *removal, count map[domain.HourKey]int64) error {
+func (h *hiding) remember(ctx context.Context, tx *db.Tx, r *removal) error {
 	sums := h.eraser.catalog.Erased()
 	if _, err := sums.Add(ctx, tx, r.tenant, erased.Conversation, []string{h.conversation}); err != nil {
 		return err
@@ -192,7 +175,7 @@ func (h *hiding) remember(ctx context.Context, tx *db.Tx, r *removal, count map[
 	if _, err := tx.ExecContext(ctx, `UPDATE tenants SET erased = erased + 1 WHERE id = $1`, r.tenant); err != nil {
 		return err
 	}
-	return catalog.CountErased(ctx, tx, count)
+	return catalog.CountErased(ctx, tx, r.hours)
 }
 
 type hideDetail struct {
