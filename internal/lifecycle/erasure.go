@@ -71,7 +71,7 @@ type Erasure struct {
 type ErasureStore interface {
 	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
 	Put(ctx context.Context, key string, data []byte, opts objstore.PutOptions) (string, error)
-	Keys(ctx context.Context, folder string) ([]string, error)
+	Lister
 	Erase(ctx context.Context, key string) error
 }
 

@@ -73,17 +73,14 @@ func (e *Eraser) hours(ctx context.Context, x Erasure) ([]domain.HourKey, error)
 	return db.Collect(ctx, e.db, scanHours(x.Tenant), `SELECT day, hour FROM erasure_hours WHERE erasure = $1 ORDER BY day, hour`, x.ID)
 }
 
-// Missing gives the ids of orders that are in the archives bucket and that the catalog does not
-// know, because it was restored from a backup that is older than they are.
-func (e *Eraser) Missing(ctx context.Context) ([]string, error) {
-	return MissingErasures(ctx, e.db, e.archives, e.prefix)
+// Lister lists the keys of a folder.
+type Lister interface {
+	Keys(ctx context.Context, folder string) ([]string, error)
 }
 
-// MissingErasures is Missing for a bucket and its prefix. It changes nothing.
-func MissingErasures(ctx context.Context, d *db.DB, archives interface {
-	Keys(ctx context.Context, folder string) ([]string, error)
-}, prefix string,
-) (missing []string, err error) {
+// MissingErasures gives the ids of orders that are in the archives bucket and that the catalog does
+// not know, because it was restored from a backup that is older than they are. It changes nothing.
+func MissingErasures(ctx context.Context, d *db.DB, archives Lister, prefix string) (missing []string, err error) {
 	keys, err := archives.Keys(ctx, ordersFolder(prefix))
 	if err != nil {
 		return nil, err
@@ -113,7 +110,7 @@ func MissingErasures(ctx context.Context, d *db.DB, archives interface {
 // before the tenant is created again. Errors: KindConflict while a hold keeps one from being
 // hidden, KindUnavailable.
 func (e *Eraser) Repeat(ctx context.Context) error {
-	missing, err := e.Missing(ctx)
+	missing, err := MissingErasures(ctx, e.db, e.archives, e.prefix)
 	if err != nil {
 		return err
 	}
