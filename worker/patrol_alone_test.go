@@ -28,9 +28,9 @@ func TestPatrolOfOneThatFails(t *testing.T) {
 		p := f.patrol(patrol.Config{Every: time.Hour, Retry: time.Millisecond}, recordings)
 		f.expect("a whole round", f.step(p, catalog.PatrolRecordings), true)
 		f.expect("faults", f.faults(), []string{"unreadable " + keys[1]})
-		rounds, err := f.catalog.PatrolRounds(f.ctx)
+		backlog, err := f.catalog.Backlog(f.ctx)
 		f.must(err)
-		f.expect("objects", rounds[0].Objects, 3)
+		f.expect("objects", backlog.Patrols[0].Objects, 3)
 	})
 }
 

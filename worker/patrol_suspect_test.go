@@ -165,9 +165,9 @@ func TestPatrolOff(t *testing.T) {
 		f.nextRound(1)
 		f.must(second(f.patrol(patrol.Config{Off: true, Recheck: time.Minute}, recordings).Step(f.ctx, catalog.PatrolFaults)))
 		f.expect("faults", len(f.faults()), 0)
-		rounds, err := f.catalog.PatrolRounds(f.ctx)
+		backlog, err := f.catalog.Backlog(f.ctx)
 		f.must(err)
-		f.expect("running", rounds[0].Running, false)
+		f.expect("running", backlog.Patrols[0].Running, false)
 	})
 }
 

@@ -221,8 +221,8 @@ func TestPatrolIsShared(t *testing.T) {
 			p := f.patrol(cfg, recordings)
 			workers.Go(func() {
 				for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
-					rounds, err := f.catalog.PatrolRounds(f.ctx)
-					if err != nil || len(rounds) == 1 && !rounds[0].Running {
+					backlog, err := f.catalog.Backlog(f.ctx)
+					if err != nil || len(backlog.Patrols) == 1 && !backlog.Patrols[0].Running {
 						return
 					}
 					if _, err := p.Step(f.ctx, catalog.PatrolRecordings); err != nil && !errors.Is(err, domain.ErrLost) {
@@ -232,9 +232,9 @@ func TestPatrolIsShared(t *testing.T) {
 			})
 		}
 		workers.Wait()
-		rounds, err := f.catalog.PatrolRounds(f.ctx)
+		backlog, err := f.catalog.Backlog(f.ctx)
 		f.must(err)
-		f.expect("round", fmt.Sprint(len(rounds), rounds[0].Running, rounds[0].Objects, rounds[0].Bytes), fmt.Sprint(1, false, files, files*100))
+		f.expect("round", fmt.Sprint(len(backlog.Patrols), backlog.Patrols[0].Running, backlog.Patrols[0].Objects, backlog.Patrols[0].Bytes), fmt.Sprint(1, false, files, files*100))
 		slices.Sort(recordings.opened)
 		f.expect("each was read", len(slices.Compact(slices.Clone(recordings.opened))), files)
 		f.expect("one of them again", len(recordings.opened), files+1)

@@ -135,12 +135,8 @@ func (c *Catalog) PausePatrols(ctx context.Context) error {
 	return err
 }
 
-// PatrolRounds reads how far the rounds are that read everything. A kind that was never read is
+// patrolRounds reads how far the rounds are that read everything. A kind that was never read is
 // left out.
-func (c *Catalog) PatrolRounds(ctx context.Context) ([]PatrolRound, error) {
-	return patrolRounds(ctx, c.db)
-}
-
 func patrolRounds(ctx context.Context, q db.Querier) ([]PatrolRound, error) {
 	return db.Collect(ctx, q, func(rows *sql.Rows) (r PatrolRound, err error) {
 		err = rows.Scan(r.fields()...)
