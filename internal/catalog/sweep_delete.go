@@ -57,10 +57,11 @@ const (
 	ActionArchiveKeep   = "archive.keep"   // they stay after all, because the store did not delete them before a hold came
 )
 
-type archiveDetail struct {
+// ArchiveDetail is the detail of an audit line about the bytes of an archive.
+type ArchiveDetail struct {
 	Day            domain.Day `json:"day"`
 	Hour           string     `json:"hour"`
-	Revision       int64      `json:"revision"`
+	Revision       int64      `json:"revision,omitempty"` // 0 for an archive without a row
 	ObjectKey      string     `json:"objectKey"`
 	ManifestSHA256 string     `json:"manifestSha256,omitempty"`
 	Cause          string     `json:"cause,omitempty"` // retention, superseded, unfinished, gone, broken or erasure; "" where it is kept
@@ -84,7 +85,7 @@ func startDeletionSQL() string {
 func (c *Catalog) StartDeletion(ctx context.Context, d DoomedArchive) (bool, error) {
 	return c.whileTrusted(ctx, d.HourKey, func(tx *db.Tx, at int64) (started bool, err error) {
 		var deletions int
-		line := archiveDetail{Day: d.Day, Hour: d.HH(), ObjectKey: d.ObjectKey}
+		line := ArchiveDetail{Day: d.Day, Hour: d.HH(), ObjectKey: d.ObjectKey}
 		err = tx.QueryRowContext(ctx, startDeletionSQL(), d.ObjectKey, at).Scan(&started, &deletions, &line.Revision, &line.ManifestSHA256, &line.Cause)
 		if errors.Is(err, sql.ErrNoRows) {
 			return false, nil
@@ -107,7 +108,7 @@ func (c *Catalog) StartDeletion(ctx context.Context, d DoomedArchive) (bool, err
 // tellKept writes an audit line for each archive that stays although an earlier line says that its
 // bytes go.
 func tellKept(ctx context.Context, tx *db.Tx, tenant string, at int64) error {
-	kept, err := db.Collect(ctx, tx, func(rows *sql.Rows) (line archiveDetail, err error) {
+	kept, err := db.Collect(ctx, tx, func(rows *sql.Rows) (line ArchiveDetail, err error) {
 		var hour int
 		err = rows.Scan(&line.Day, &hour, &line.Revision, &line.ObjectKey, &line.ManifestSHA256)
 		line.Hour = domain.HourKey{Hour: hour}.HH()

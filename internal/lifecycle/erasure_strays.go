@@ -59,14 +59,6 @@ func (e *Eraser) eraseStrays(ctx context.Context, x Erasure) error {
 	return nil
 }
 
-// strayDetail is the detail of an audit line archive.delete about an archive without a row.
-type strayDetail struct {
-	Day       domain.Day `json:"day"`
-	Hour      string     `json:"hour"`
-	ObjectKey string     `json:"objectKey"`
-	Cause     string     `json:"cause"`
-}
-
 // noteStray notes an archive without a row, whose bytes go from now on. A worker that is slower
 // than another one notes nothing for an erasure that has gone on.
 func (e *Eraser) noteStray(ctx context.Context, x Erasure, h domain.HourKey, key string) error {
@@ -83,6 +75,6 @@ func (e *Eraser) noteStray(ctx context.Context, x Erasure, h domain.HourKey, key
 		if err != nil {
 			return err
 		}
-		return audit.Origin{Actor: "erasures"}.Append(ctx, tx, at, x.Tenant, catalog.ActionArchiveDelete, strayDetail{h.Day, h.HH(), key, catalog.CauseErasure})
+		return audit.Origin{Actor: "erasures"}.Append(ctx, tx, at, x.Tenant, catalog.ActionArchiveDelete, catalog.ArchiveDetail{Day: h.Day, Hour: h.HH(), ObjectKey: key, Cause: catalog.CauseErasure})
 	})
 }
