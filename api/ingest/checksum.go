@@ -56,14 +56,11 @@ func readExpected(r *http.Request) (expected, error) {
 // compareKnown adds what the catalog knows. Error: KindConflict when the headers contradict it.
 func (e *expected) compareKnown(known catalog.Reserved) error {
 	e.known = known
-	if known.Size != nil && e.size >= 0 && e.size != *known.Size || differs(known.CRC32, e.crc32) || differs(known.SHA256, e.sha256) {
+	if known.Size != nil && e.size >= 0 && e.size != *known.Size || domain.Differ(known.CRC32, e.crc32) || domain.Differ(known.SHA256, e.sha256) {
 		return notRegistered()
 	}
 	return nil
 }
-
-// differs says whether two values are known and not equal.
-func differs[T comparable](a, b *T) bool { return a != nil && b != nil && *a != *b }
 
 func notRegistered() error {
 	return domain.Errorf(domain.KindConflict, "The bytes are not those that are known for this object key: size, CRC-32 or SHA-256 differ. If these bytes are right, an operator corrects the recording (callvault recording correct).")
@@ -115,11 +112,11 @@ func (v *verifiedReader) compare() error {
 		sum = (*domain.SHA256)(v.sha.Sum(nil))
 	}
 	switch {
-	case differs(v.want.crc32, &crc):
+	case domain.Differ(v.want.crc32, &crc):
 		return domain.Errorf(domain.KindInvalid, "The bytes do not match x-checksum-crc32.")
-	case differs(v.want.sha256, sum):
+	case domain.Differ(v.want.sha256, sum):
 		return domain.Errorf(domain.KindInvalid, "The bytes do not match Content-Digest.")
-	case differs(known.Size, &v.size), differs(known.CRC32, &crc), differs(known.SHA256, sum):
+	case domain.Differ(known.Size, &v.size), domain.Differ(known.CRC32, &crc), domain.Differ(known.SHA256, sum):
 		return notRegistered()
 	}
 	return io.EOF

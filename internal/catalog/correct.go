@@ -39,7 +39,7 @@ func (k *Correction) applyTo(r domain.Recording) domain.Recording {
 	setIfGiven(&r.MessageID, k.MessageID)
 	setIfGiven(&r.Type, k.Type)
 	setIfGiven(&r.Timestamp, k.Timestamp)
-	if size, crc := cmp.Or(k.Size, r.Size), cmp.Or(k.CRC32, r.CRC32); differs(r.Size, size) || differs(r.CRC32, crc) {
+	if size, crc := cmp.Or(k.Size, r.Size), cmp.Or(k.CRC32, r.CRC32); domain.Differ(r.Size, size) || domain.Differ(r.CRC32, crc) {
 		r.ETag = ""
 		if r.SHA256Origin != domain.SumLine && r.SHA256Origin != domain.SumCorrection { // it is of the bytes before
 			r.SHA256, r.SHA256Origin = nil, ""
@@ -122,7 +122,7 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 	if len(out.Changed) == 0 {
 		return out, nil
 	}
-	otherBytes := differs(bytes.Size, after.Size) || differs(bytes.CRC32, after.CRC32) || differs(bytes.SHA256, after.SHA256)
+	otherBytes := domain.Differ(bytes.Size, after.Size) || domain.Differ(bytes.CRC32, after.CRC32) || domain.Differ(bytes.SHA256, after.SHA256)
 	bytesGiven := k.Size != nil || k.CRC32 != nil || k.SHA256 != nil
 	if otherBytes && bytesGiven && (k.Size == nil || k.CRC32 == nil) {
 		return out, domain.Errorf(domain.KindConflict, "%s were uploaded under this object key; to correct the recording to other bytes, give both size and CRC-32", bytes.text())

@@ -217,13 +217,13 @@ func mergeRecording(s objectRow, before *domain.Recording, l *Line[domain.Record
 			old.SHA256, old.SHA256Origin, old.ETag = upload.SHA256, upload.SHA256Origin, upload.ETag
 		}
 	}
-	if differs(old.Size, next.Size) {
+	if domain.Differ(old.Size, next.Size) {
 		return next, false, contradicts(l.Number, `"sizeBytes" is %d, and this recording is known to have %d bytes`, *next.Size, *old.Size)
 	}
-	if differs(old.CRC32, next.CRC32) {
+	if domain.Differ(old.CRC32, next.CRC32) {
 		return next, false, contradicts(l.Number, `"crc32" is %08x, and this recording is known to have %08x`, *next.CRC32, *old.CRC32)
 	}
-	if differs(old.SHA256, next.SHA256) {
+	if domain.Differ(old.SHA256, next.SHA256) {
 		return next, false, contradicts(l.Number, `"sha256" is %s, and this recording is known to have %s`, *next.SHA256, *old.SHA256)
 	}
 	next.Size = cmp.Or(next.Size, old.Size)
@@ -275,9 +275,6 @@ func sameRecording(a, b domain.Recording) bool {
 
 // same says whether two values are equal, or both unknown.
 func same[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
-
-// differs says whether two values are known and not equal.
-func differs[T comparable](a, b *T) bool { return a != nil && b != nil && *a != *b }
 
 // writeRecordings writes recordings. A size that a build stored meanwhile stays. A sum that it
 // learnt meanwhile was not compared with the lines yet, so they are registered once more.

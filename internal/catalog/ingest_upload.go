@@ -160,7 +160,7 @@ func registerBytes(ctx context.Context, tx *db.Tx, tenant string, day domain.Day
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}
-	if err == nil && (size != u.Size || crc != u.CRC32 || differs(sum, u.SHA256)) {
+	if err == nil && (size != u.Size || crc != u.CRC32 || domain.Differ(sum, u.SHA256)) {
 		err = domain.Errorf(domain.KindConflict, "The recording that names this object key says otherwise: size, CRC-32 or SHA-256 differ. "+
 			"If the stored bytes are right, an operator corrects the recording (callvault recording correct).")
 	}

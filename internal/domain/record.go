@@ -108,3 +108,6 @@ const (
 	ReaderAudio  = "audio" // an API that gives a recording's bytes
 	ReaderPatrol = "patrol"
 )
+
+// Differ reports whether two values are known and not equal.
+func Differ[T comparable](a, b *T) bool { return a != nil && b != nil && *a != *b }

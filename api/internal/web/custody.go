@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"time"
 
@@ -85,6 +84,3 @@ func (a RecordingAnswer) tellOtherSum(ctx context.Context, reason error) bool {
 	}
 	return true
 }
-
-// emptySum is the SHA-256 of no byte.
-func emptySum() domain.SHA256 { return sha256.Sum256(nil) }
