@@ -21,9 +21,6 @@ import (
 const (
 	maxBuildTime = 24 * time.Hour
 	readTimeout  = 5 * time.Minute // bounds reading the hour's recordings from the catalog
-	// leastLock is how far ahead of this host's clock a lock ends at least. A store refuses a lock
-	// that has ended by its own clock. The sweeper prolongs a short one.
-	leastLock = time.Hour
 )
 
 // build is the build of one claimed hour, with a context for each of its lifetimes.
@@ -41,19 +38,11 @@ type build struct {
 	work  context.Context // ends with lease, or with stop
 }
 
-// later is the later of two times.
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
 // begin begins a build. The returned function ends its contexts, and gives the reason if the lease
 // had ended before.
 func (b *Builder) begin(stop context.Context, c catalog.Claim) (h *build, end func() (lost error)) {
 	started := b.now()
-	lock := objstore.NewLock(b.cfg.Lock, later(catalog.LockEnd(c.DayEnd), started.Add(leastLock)))
+	lock := objstore.NewLockAhead(b.cfg.Lock, catalog.LockEnd(c.DayEnd), started)
 	c.LockUntil = lock.Until
 	h = &build{Builder: b, claim: c, lock: lock, stop: stop, started: started,
 		log: b.log.With(telemetry.In(stop), zap.Int64("revision", c.Revision))}

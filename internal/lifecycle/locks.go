@@ -13,8 +13,6 @@ import (
 )
 
 const (
-	// leastLock is how far ahead of this host's clock a lock is set at least.
-	leastLock = time.Hour
 	// A held archive that is not served is locked for the next heldLock, because nobody knows when
 	// a hold ends. It is locked again when only heldLeast of that is left.
 	heldLock  = 8 * 24 * time.Hour
@@ -99,12 +97,9 @@ func (s *Sweeper) prolongHeld(ctx context.Context, a catalog.HeldArchive) error 
 	return s.catalog.SaveLock(ctx, catalog.ArchiveLock{ObjectKey: a.ObjectKey, VersionID: a.VersionID, Until: lock.Until})
 }
 
-// prolong locks a version until a time, or until leastLock from now if that is later.
+// prolong locks a version until a time, or an hour ahead if that is later.
 func (s *Sweeper) prolong(ctx context.Context, key, version string, until time.Time) (objstore.Lock, error) {
-	if ahead := s.now().Add(leastLock); until.Before(ahead) {
-		until = ahead
-	}
-	return s.archives.Prolong(ctx, key, version, objstore.NewLock(s.cfg.Lock, until))
+	return s.archives.Prolong(ctx, key, version, objstore.NewLockAhead(s.cfg.Lock, until, s.now()))
 }
 
 func (s *Sweeper) notLocked(key string, err error) {

@@ -53,6 +53,15 @@ func NewLock(mode LockMode, until time.Time) Lock {
 	return Lock{Mode: mode, Until: until.UTC().Add(time.Second - time.Nanosecond).Truncate(time.Second)}
 }
 
+// NewLockAhead is NewLock for a time that may have come. A store refuses a lock that has ended by
+// its own clock, so this one ends an hour after now, by the host's clock, at least.
+func NewLockAhead(mode LockMode, until, now time.Time) Lock {
+	if ahead := now.Add(time.Hour); until.Before(ahead) {
+		until = ahead
+	}
+	return NewLock(mode, until)
+}
+
 // Microseconds is the end as the catalog keeps it; 0 for the zero Lock.
 func (l Lock) Microseconds() int64 {
 	if l.Mode == NoLock {
