@@ -51,7 +51,7 @@ func (k Keys) OpenCheckpoint(signed []byte) (torchwood.Checkpoint, error) {
 	if err := strict(string(signed)); err != nil {
 		return torchwood.Checkpoint{}, err
 	}
-	c, _, err := torchwood.VerifyCheckpoint(signed, k.policy())
+	c, _, err := torchwood.VerifyCheckpoint(signed, k.Policy())
 	if err != nil {
 		return c, fmt.Errorf("no key of the file has signed its checkpoint; keys from before a rotation belong into the file too (%w)", err)
 	}
@@ -68,7 +68,7 @@ func (k Keys) VerifyProof(data []byte, proof string) error {
 	if _, err := k.OpenCheckpoint([]byte(signed)); err != nil {
 		return err
 	}
-	err := torchwood.VerifyProof(k.policy(), tlog.RecordHash(data), []byte(proof))
+	err := torchwood.VerifyProof(k.Policy(), tlog.RecordHash(data), []byte(proof))
 	if wrong := new(torchwood.VerifyRecordError); errors.As(err, &wrong) {
 		return errors.New("it is not what stands in the log: it was changed, or its proof was")
 	}
@@ -81,8 +81,8 @@ func (k Keys) VerifyProof(data []byte, proof string) error {
 // errLoose is about a proof or a checkpoint.
 var errLoose = errors.New("it is not written as a log writes it")
 
-// policy accepts checkpoints of the log that one of the keys has signed.
-func (k Keys) policy() torchwood.Policy {
+// Policy accepts checkpoints of the log that one of the keys has signed.
+func (k Keys) Policy() torchwood.Policy {
 	keys := make([]torchwood.Policy, 0, len(k))
 	for _, key := range k {
 		keys = append(keys, torchwood.SingleVerifierPolicy(key))

@@ -40,7 +40,7 @@ func (c *logKeyCmd) Run(ctx context.Context, d *deps) error {
 		if err != nil {
 			return domain.Wrap(domain.KindInvalid, err, "cannot read the keys")
 		}
-		if _, trusted, err = evidence.ParseKeys(string(text)); err != nil {
+		if trusted, err = evidence.ParseKeys(string(text)); err != nil {
 			return err
 		}
 	}

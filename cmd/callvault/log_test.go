@@ -23,7 +23,7 @@ func TestLog(t *testing.T) {
 	}
 	run(exitOK, "migrate", "up")
 	key := run(exitOK, "log", "key")
-	if origin, keys, err := evidence.ParseKeys(key); err != nil || !strings.HasPrefix(origin, "callvault/") || len(keys) != 1 {
+	if keys, err := evidence.ParseKeys(key); err != nil || !strings.HasPrefix(key, "callvault/") || len(keys) != 1 {
 		t.Errorf("the key is %q: %v", key, err)
 	}
 	next := run(exitOK, "log", "rotate")

@@ -147,7 +147,7 @@ func TestKeysAreCanonical(t *testing.T) {
 	for name, text := range map[string]string{
 		"no canonical hash": name + "+0" + hash + "+" + data, "a private key": "PRIVATE+KEY+callvault/x+secret", "a long line": key + "\n" + strings.Repeat("x", 70_000),
 	} {
-		if _, _, err := evidence.ParseKeys(text); domain.KindOf(err) != domain.KindInvalid || strings.Contains(err.Error(), "secret") {
+		if _, err := evidence.ParseKeys(text); domain.KindOf(err) != domain.KindInvalid || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
