@@ -2,14 +2,13 @@ package recordings
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/callvault/callvault/api/internal/web"
+	"github.com/callvault/callvault/client/dayseal"
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/merkle"
@@ -47,11 +46,11 @@ func (h *handler) seal(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return sealError(err)
 	}
-	text, err := withProof(s.Data, proof)
+	text, err := dayseal.Join(s.Data, string(proof))
 	if err != nil {
 		return web.Step("write the seal", err)
 	}
-	web.JSONText(w, r, http.StatusOK, append(text, '\n'))
+	web.JSONText(w, r, http.StatusOK, text)
 	return nil
 }
 
@@ -67,13 +66,4 @@ func sealError(err error) error {
 		return answer
 	}
 	return web.Step("read the seal", err)
-}
-
-// withProof adds the proof to the data of a seal's leaf, a JSON object, as its last member.
-func withProof(data, proof []byte) ([]byte, error) {
-	text, err := json.Marshal(string(proof))
-	if err != nil {
-		return nil, err
-	}
-	return slices.Concat(data[:len(data)-1], []byte(`,"proof":`), text, []byte("}")), nil
 }
