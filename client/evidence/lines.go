@@ -21,23 +21,31 @@ import (
 	"github.com/callvault/callvault/client/verify"
 )
 
-// line is a line of lines.ndjson.
-type line struct {
-	N         int64  `json:"n"`
-	Leaf      int64  `json:"leaf"`
+// Line is a line of lines.ndjson. The leaf of the log is that of its columns and salt; see
+// docs/audit.md.
+type Line struct {
+	N         int64  `json:"n"`    // from 1, without gaps
+	Leaf      int64  `json:"leaf"` // number of the leaf
 	Salt      string `json:"salt"`
 	Seq       int64  `json:"seq"`
 	AtUS      int64  `json:"atUs"`
 	Tenant    string `json:"tenant"`
 	Actor     string `json:"actor"`
 	Action    string `json:"action"`
-	Detail    string `json:"detail"`
-	Links     string `json:"links,omitempty"`
-	LinksText string `json:"linksText,omitempty"`
+	Detail    string `json:"detail"`              // as stored
+	Links     string `json:"links,omitempty"`     // hex, SHA-256 of linksText
+	LinksText string `json:"linksText,omitempty"` // as stored
+}
+
+// Seal is a line of seals.ndjson.
+type Seal struct {
+	N    int64  `json:"n"`    // from 1, without gaps
+	Leaf int64  `json:"leaf"` // number of the leaf
+	Data string `json:"data"` // of the leaf: the seal without proof
 }
 
 // leaf gives the hash of the line's leaf: netstrings of the version, the salt and the columns.
-func (l *line) leaf() tlog.Hash {
+func (l *Line) leaf() tlog.Hash {
 	var data []byte
 	for _, s := range [...]string{
 		"callvault-audit-line-v1", l.Salt, strconv.FormatInt(l.Seq, 10), strconv.FormatInt(l.AtUS, 10), l.Tenant, l.Actor, l.Action, l.Detail, l.Links,
@@ -49,7 +57,7 @@ func (l *line) leaf() tlog.Hash {
 }
 
 // checkFile checks a file of data: its bytes by the manifest, and its lines by the log.
-func (c *checker) checkFile(f *manifestFile) error {
+func (c *checker) checkFile(f *File) error {
 	in, err := open(c.root, f.Name)
 	if err != nil {
 		c.report.add(f.Name, 0, "It cannot be read: %v.", err)
@@ -104,7 +112,7 @@ func (c *checker) checkFile(f *manifestFile) error {
 
 // checkArchive checks a copied archive, and that a seal of the pack names it, unless the manifest
 // says that none does. The manifest lists the seals before the archives.
-func (c *checker) checkArchive(f *manifestFile, in *os.File) error {
+func (c *checker) checkArchive(f *File, in *os.File) error {
 	name := f.Name
 	c.report.Archives++
 	info, err := in.Stat()
@@ -150,7 +158,7 @@ func (c *checker) lineChecker() func(n int64, text []byte) {
 	next, at, seq := int64(1), int64(-1<<63), int64(0)
 	return func(n int64, text []byte) {
 		c.report.Lines++
-		var l line
+		var l Line
 		if err := json.Unmarshal(text, &l); err != nil {
 			c.report.add(name, n, "It is no line of a pack: %v.", err)
 			next++
@@ -182,11 +190,7 @@ func (c *checker) sealChecker() func(n int64, text []byte) {
 	next := int64(1)
 	return func(n int64, text []byte) {
 		c.report.Seals++
-		var s struct {
-			N    int64  `json:"n"`
-			Leaf int64  `json:"leaf"`
-			Data string `json:"data"`
-		}
+		var s Seal
 		if err := json.Unmarshal(text, &s); err != nil {
 			c.report.add(name, n, "It is no seal of a pack: %v.", err)
 			next++

@@ -79,27 +79,36 @@ func (r *Report) add(file string, line int64, format string, args ...any) {
 	r.Problems = append(r.Problems, Problem{File: file, Line: line, Text: text})
 }
 
-// manifest is manifest.json.
-type manifest struct {
-	Kind     string         `json:"kind"`
-	Version  int            `json:"version"`
-	Tenant   string         `json:"tenant"`
-	From     string         `json:"from"`
-	To       string         `json:"to"`
-	Log      string         `json:"log"`
-	Unplaced int64          `json:"unplaced"`
-	Files    []manifestFile `json:"files"`
+// Kind and Version are what a manifest begins with.
+const (
+	Kind    = "callvault-evidence"
+	Version = 1
+)
+
+// Manifest is manifest.json.
+type Manifest struct {
+	Kind    string `json:"kind"`
+	Version int    `json:"version"`
+	Tenant  string `json:"tenant"`
+	From    string `json:"from"`
+	To      string `json:"to"`
+	Log     string `json:"log"` // its name, as in its keys
+	MadeAt  string `json:"madeAt"`
+	// Unplaced counts lines and seals that had no number in the log yet and are not in the pack.
+	Unplaced int64  `json:"unplaced"`
+	Files    []File `json:"files"`
 }
 
-type manifestFile struct {
-	Name     string `json:"name"`
-	SHA256   string `json:"sha256"`
-	Bytes    int64  `json:"bytes"`
-	Lines    int64  `json:"lines"`
-	Unsealed bool   `json:"unsealed"` // an archive that no seal of the pack names
+// File is a file of data in the manifest.
+type File struct {
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"`
+	Bytes  int64  `json:"bytes"`
+	Lines  int64  `json:"lines,omitempty"` // of NDJSON
+	// Unsealed says of an archive that no seal of the pack names it, because its day was not sealed
+	// with it.
+	Unsealed bool `json:"unsealed,omitempty"`
 }
-
-const kind = "callvault-evidence"
 
 // IsPack reports whether a directory is an evidence pack.
 func IsPack(dir string) bool {
@@ -108,8 +117,8 @@ func IsPack(dir string) bool {
 		return false
 	}
 	text, err := readSmall(root, "manifest.json", maxManifest)
-	var m manifest
-	return errors.Join(err, root.Close()) == nil && json.Unmarshal(text, &m) == nil && m.Kind == kind
+	var m Manifest
+	return errors.Join(err, root.Close()) == nil && json.Unmarshal(text, &m) == nil && m.Kind == Kind
 }
 
 // checker checks one pack.
@@ -118,7 +127,7 @@ type checker struct {
 	root     *os.Root
 	keys     dayseal.Keys
 	report   *Report
-	manifest manifest
+	manifest Manifest
 	sum      string // hex, SHA-256 of manifest.json
 	tree     tlog.HashReader
 	cache    map[int64][]tlog.Hash // leaves of some tiles
@@ -146,7 +155,7 @@ func (c *checker) run() error {
 	if err != nil {
 		return err
 	}
-	if known := json.Unmarshal(text, &c.manifest) == nil && c.manifest.Kind == kind && c.manifest.Version == 1; !known {
+	if known := json.Unmarshal(text, &c.manifest) == nil && c.manifest.Kind == Kind && c.manifest.Version == Version; !known {
 		c.report.add("manifest.json", 0, "It is not the manifest of a pack that this version knows.")
 		return nil
 	}
@@ -223,7 +232,7 @@ func (c *checker) signatures(signed []byte) error {
 func (c *checker) checkExport() {
 	const name = "export.json"
 	text, err := readSmall(c.root, name, maxSmall)
-	var l line
+	var l Line
 	if err != nil || json.Unmarshal(text, &l) != nil {
 		c.report.add(name, 0, "It is not the audit line of the pack, so nothing proves which files belong to it.")
 		return
@@ -245,7 +254,7 @@ func (c *checker) checkExport() {
 
 // written reports whether a text is exactly what a pack has of its own line: the leaf covers
 // neither its place in the pack nor how its keys are written.
-func written(l *line, text []byte) bool {
+func written(l *Line, text []byte) bool {
 	want, err := json.Marshal(l)
 	return err == nil && l.N == 1 && bytes.Equal(append(want, '\n'), text)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callvault/callvault/client/evidence"
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/config"
 	"github.com/callvault/callvault/internal/pack"
@@ -65,7 +66,7 @@ func (c *evidenceCmd) Run(ctx context.Context, d *deps) error {
 	})
 }
 
-func evidenceText(m *pack.Manifest, out string) string {
+func evidenceText(m *evidence.Manifest, out string) string {
 	var lines, seals, archives int64
 	for _, f := range m.Files {
 		switch {

@@ -6,12 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/callvault/callvault/internal/pack"
+	"github.com/callvault/callvault/client/evidence"
 )
 
 // What has no number in the log gets one within a minute, or never.
 func TestUnplacedLines(t *testing.T) {
-	if text := evidenceText(&pack.Manifest{Tenant: "acme", Unplaced: 2}, "out"); !strings.Contains(text, "2 more had no number") || !strings.Contains(text, "callvault log verify") {
+	if text := evidenceText(&evidence.Manifest{Tenant: "acme", Unplaced: 2}, "out"); !strings.Contains(text, "2 more had no number") || !strings.Contains(text, "callvault log verify") {
 		t.Error(text)
 	}
 }

@@ -14,39 +14,17 @@ import (
 
 	"filippo.io/torchwood"
 
+	wire "github.com/callvault/callvault/client/evidence"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/evidence"
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// Line is a line of lines.ndjson. The leaf of the log is that of its columns and salt; see
-// docs/audit.md.
-type Line struct {
-	N         int64  `json:"n"`    // from 1, without gaps
-	Leaf      int64  `json:"leaf"` // number of the leaf
-	Salt      string `json:"salt"`
-	Seq       int64  `json:"seq"`
-	AtUS      int64  `json:"atUs"`
-	Tenant    string `json:"tenant"`
-	Actor     string `json:"actor"`
-	Action    string `json:"action"`
-	Detail    string `json:"detail"`              // as stored
-	Links     string `json:"links,omitempty"`     // hex, SHA-256 of linksText
-	LinksText string `json:"linksText,omitempty"` // as stored
-}
-
-// Seal is a line of seals.ndjson.
-type Seal struct {
-	N    int64  `json:"n"`    // from 1, without gaps
-	Leaf int64  `json:"leaf"` // number of the leaf
-	Data string `json:"data"` // of the leaf: the seal without proof
-}
-
 // file is a file of data that is being written.
 type file struct {
 	out  *bufio.Writer
-	info File
+	info wire.File
 }
 
 // create makes a file of data, which fill writes, and notes it in the manifest.
@@ -61,7 +39,7 @@ func (w *writer) create(name string, fill func(f *file) error) error {
 		return err
 	}
 	sha := sha256.New()
-	f := &file{out: bufio.NewWriterSize(io.MultiWriter(disk, sha), 64<<10), info: File{Name: name}}
+	f := &file{out: bufio.NewWriterSize(io.MultiWriter(disk, sha), 64<<10), info: wire.File{Name: name}}
 	if err = fill(f); err == nil {
 		err = f.out.Flush()
 	}
@@ -96,8 +74,8 @@ func (f *file) line(v any) error {
 	return err
 }
 
-func (w *writer) line(n int64, l catalog.EvidenceLine) Line {
-	return Line{
+func (w *writer) line(n int64, l catalog.EvidenceLine) wire.Line {
+	return wire.Line{
 		N: n, Leaf: l.Leaf, Salt: evidence.LineSalt(w.Keys.Secret, l.Line), Seq: l.Seq, AtUS: l.AtUS, Tenant: l.Tenant, Actor: l.Actor,
 		Action: l.Action, Detail: l.Detail, Links: hex.EncodeToString(l.Links), LinksText: l.LinksText,
 	}
@@ -136,7 +114,7 @@ func (w *writer) seals(ctx context.Context) (n int64, err error) {
 			for _, s := range list {
 				if err == nil && w.placed(s.Leaf) {
 					n++
-					err = errors.Join(f.line(Seal{N: n, Leaf: s.Leaf, Data: s.Data}), w.addSealed(s.Data))
+					err = errors.Join(f.line(wire.Seal{N: n, Leaf: s.Leaf, Data: s.Data}), w.addSealed(s.Data))
 				}
 			}
 			if err != nil {

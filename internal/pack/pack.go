@@ -14,17 +14,12 @@ import (
 	"strings"
 	"time"
 
+	wire "github.com/callvault/callvault/client/evidence"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/evidence"
 	"github.com/callvault/callvault/internal/objstore"
-)
-
-// Kind and Version are what a manifest begins with.
-const (
-	Kind    = "callvault-evidence"
-	Version = 1
 )
 
 // Bucket has the archives.
@@ -47,31 +42,6 @@ type Config struct {
 	Progress func(file string)
 }
 
-// File is a file of data in the manifest.
-type File struct {
-	Name   string `json:"name"`
-	SHA256 string `json:"sha256"`
-	Bytes  int64  `json:"bytes"`
-	Lines  int64  `json:"lines,omitempty"` // of NDJSON
-	// Unsealed says of an archive that no seal of the pack names it, because its day was not sealed
-	// with it.
-	Unsealed bool `json:"unsealed,omitempty"`
-}
-
-// Manifest is manifest.json.
-type Manifest struct {
-	Kind    string     `json:"kind"`
-	Version int        `json:"version"`
-	Tenant  string     `json:"tenant"`
-	From    domain.Day `json:"from"`
-	To      domain.Day `json:"to"`
-	Log     string     `json:"log"` // its name, as in its keys
-	MadeAt  string     `json:"madeAt"`
-	// Unplaced counts lines and seals that had no number in the log yet and are not in the pack.
-	Unplaced int64  `json:"unplaced"`
-	Files    []File `json:"files"`
-}
-
 // exportDetail is the detail of the audit line of a pack.
 type exportDetail struct {
 	From     domain.Day `json:"from"`
@@ -90,7 +60,7 @@ type writer struct {
 	bucket   Bucket
 	dir      string // what becomes Out
 	until    time.Time
-	manifest Manifest
+	manifest wire.Manifest
 	leaves   map[int64]struct{} // tiles of level 0 whose leaves the pack has
 	sealed   map[string]bool    // manifests of archives that seals of the pack name
 }
@@ -98,7 +68,7 @@ type writer struct {
 // Write writes a pack and returns its manifest. Its directory appears whole or not at all.
 // Errors: KindConflict when it exists, KindNotFound for an unknown tenant, and those of the
 // catalog, the bucket and the disk.
-func Write(ctx context.Context, cfg Config, c *catalog.Catalog, bucket Bucket) (m Manifest, err error) {
+func Write(ctx context.Context, cfg Config, c *catalog.Catalog, bucket Bucket) (m wire.Manifest, err error) {
 	if cfg.Progress == nil {
 		cfg.Progress = func(string) {}
 	}
@@ -135,7 +105,7 @@ func (w *writer) write(ctx context.Context) error {
 	if err := w.Seal(ctx); err != nil {
 		return fmt.Errorf("seal the log: %w", err)
 	}
-	w.manifest = Manifest{Kind: Kind, Version: Version, Tenant: w.Tenant, From: w.From, To: w.To, Log: w.Keys.Origin, MadeAt: now.UTC().Format(time.RFC3339)}
+	w.manifest = wire.Manifest{Kind: wire.Kind, Version: wire.Version, Tenant: w.Tenant, From: string(w.From), To: string(w.To), Log: w.Keys.Origin, MadeAt: now.UTC().Format(time.RFC3339)}
 	lines, err := w.lines(ctx)
 	if err != nil {
 		return err

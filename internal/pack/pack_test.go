@@ -142,7 +142,7 @@ func (f *fixture) archive(hour int) {
 	f.must(f.c.Commit(ctx, claim, catalog.BuildResult{Wanted: in.Wanted, Size: built.Size, Files: 1, Sessions: built.Sessions, ManifestSHA256: built.ManifestSHA256, ETag: etag}))
 }
 
-func (f *fixture) pack(out string, archives bool) pack.Manifest {
+func (f *fixture) pack(out string, archives bool) verify.Manifest {
 	f.Helper()
 	keys, err := f.keys(f.Context())
 	f.must(err)
@@ -268,7 +268,7 @@ func change(name string, to func(text string) string) func(dir string) error {
 // resum makes the manifest name the files as they are now.
 func resum(dir string) error {
 	return change("manifest.json", func(text string) string {
-		var m pack.Manifest
+		var m verify.Manifest
 		if err := json.Unmarshal([]byte(text), &m); err != nil {
 			return err.Error()
 		}
