@@ -55,7 +55,7 @@ func (c *Catalog) FormerEnd(ctx context.Context, tenant string, day domain.Day, 
 // (tenant), KindInvalid (the day is not over).
 func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day, o audit.Origin) error {
 	return c.db.Update(ctx, func(tx *db.Tx) error {
-		if err := holds.Share(ctx, tx, tenant); err != nil {
+		if err := holds.Exclude(ctx, tx, tenant); err != nil { // a conversation must not end by the day's end meanwhile
 			return err
 		}
 		if _, err := lockDay(ctx, tx, tenant, day); err != nil {

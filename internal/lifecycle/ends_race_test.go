@@ -89,6 +89,24 @@ func TestEndsRace(t *testing.T) {
 	})
 }
 
+// A day is not opened again while a transaction decides that conversations end, because of the
+// day's end.
+func TestReopenWaitsForEnds(t *testing.T) {
+	f := newArchived(t)
+	f.at(ended())
+	f.endDay()
+	f.must(f.c.DB().Update(f.ctx, func(tx *db.Tx) error {
+		f.must(holds.Share(f.ctx, tx, tenant))
+		ctx, cancel := context.WithTimeout(f.ctx, 2*time.Second)
+		defer cancel()
+		if err := f.c.Reopen(ctx, tenant, day, audit.Origin{Actor: "command"}); err == nil {
+			f.Error("the day was opened meanwhile")
+		}
+		return nil
+	}))
+	f.must(f.c.Reopen(f.ctx, tenant, day, audit.Origin{Actor: "command"}))
+}
+
 // wholeOrGone fails if something is left of a conversation that has ended, or if an object that was
 // acknowledged has no bytes.
 func (f *fixture) wholeOrGone() {

@@ -45,7 +45,7 @@ func TestErasureWaitsForLines(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for e.waiting() < 1 {
+	for deadline := time.Now().Add(30 * time.Second); e.waiting() < 1 && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	asked := make(chan struct{})
