@@ -46,6 +46,16 @@ func (s *server) serveSeals(next func(n int) []byte) {
 	}
 }
 
+// endDay lets the day be past its retention.
+func (s *server) endDay() {
+	s.fault = func(kind string, _ int, w http.ResponseWriter, _ *http.Request) bool {
+		if kind == "day" {
+			deny(w, http.StatusNotFound, "past retention")
+		}
+		return kind == "day"
+	}
+}
+
 func readSeal(t *testing.T, dir string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, pullDay, "day.seal"))
@@ -62,6 +72,17 @@ func (s *server) pullSeal(dir string, state client.DayState, want client.SealSta
 		s.t.Fatalf("the seal is %q, want %q: %v, notes %q", d.Seal, want, d.SealErr, p.notes)
 	}
 	return d, p
+}
+
+// pulledSeal gives a server with one hour, and a directory into which its sealed day was pulled.
+func pulledSeal(t *testing.T) (s *server, log *daysealtest.Log, dir string, seal []byte) {
+	t.Helper()
+	s, log, dir = newServer(t), daysealtest.New(t, "callvault.example.com/log"), t.TempDir()
+	s.put(3, 1000, 1)
+	seal = s.sealedDay(log, 0)
+	s.serveSeals(func(int) []byte { return seal })
+	s.pullSeal(dir, client.DayComplete, client.SealSaved, nil)
+	return s, log, dir, seal
 }
 
 func TestPullKeepsTheSeal(t *testing.T) {
@@ -123,13 +144,7 @@ func TestSealIsNotOut(t *testing.T) {
 }
 
 func TestRecheckOfASeal(t *testing.T) {
-	s := newServer(t)
-	s.put(3, 1000, 1)
-	log := daysealtest.New(t, "callvault.example.com/log")
-	seal := s.sealedDay(log, 0)
-	s.serveSeals(func(int) []byte { return seal })
-	dir := t.TempDir()
-	s.pullSeal(dir, client.DayComplete, client.SealSaved, nil)
+	s, _, dir, seal := pulledSeal(t)
 	path := filepath.Join(dir, pullDay, "day.seal")
 
 	if err := os.WriteFile(path, seal[:100], 0o600); err != nil {
@@ -151,13 +166,7 @@ func TestRecheckOfASeal(t *testing.T) {
 // A seal that was made while the server's clock was ahead is followed by one with higher revisions,
 // and by none with lower ones.
 func TestSealOfAClockThatWasAhead(t *testing.T) {
-	s := newServer(t)
-	s.put(3, 1000, 1)
-	log := daysealtest.New(t, "callvault.example.com/log")
-	first := s.sealedDay(log, 0)
-	s.serveSeals(func(int) []byte { return first })
-	dir := t.TempDir()
-	s.pullSeal(dir, client.DayComplete, client.SealSaved, nil)
+	s, log, dir, _ := pulledSeal(t)
 	s.put(3, 2000, 2)
 	second := s.sealedDay(log, -5)
 	s.serveSeals(func(int) []byte { return second })
@@ -172,20 +181,10 @@ func TestSealOfAClockThatWasAhead(t *testing.T) {
 
 // A day whose newer seal was never pulled is no failure once the server no longer has the day.
 func TestOlderSealOfAKeptDay(t *testing.T) {
-	s := newServer(t)
-	s.put(3, 1000, 1)
-	seal := s.sealedDay(daysealtest.New(t, "callvault.example.com/log"), 0)
-	s.serveSeals(func(int) []byte { return seal })
-	dir := t.TempDir()
-	s.pullSeal(dir, client.DayComplete, client.SealSaved, nil)
+	s, _, dir, _ := pulledSeal(t)
 	s.put(3, 2000, 2)
 	s.pullSeal(dir, client.DayComplete, client.SealAwaited, nil)
-	s.fault = func(kind string, _ int, w http.ResponseWriter, _ *http.Request) bool {
-		if kind == "day" {
-			deny(w, http.StatusNotFound, "past retention")
-		}
-		return kind == "day"
-	}
+	s.endDay()
 	if _, p := s.pullSeal(dir, client.DayComplete, client.SealAwaited, nil); !p.noted("former revisions") {
 		t.Errorf("notes %q", p.notes)
 	}
@@ -193,19 +192,8 @@ func TestOlderSealOfAKeptDay(t *testing.T) {
 
 // A seal of a day that the server no longer has is compared with the archives that are there.
 func TestSealOfAKeptDay(t *testing.T) {
-	s := newServer(t)
-	s.put(3, 1000, 1)
-	log := daysealtest.New(t, "callvault.example.com/log")
-	seal := s.sealedDay(log, 0)
-	s.serveSeals(func(int) []byte { return seal })
-	dir := t.TempDir()
-	s.pullSeal(dir, client.DayComplete, client.SealSaved, nil)
-	s.fault = func(kind string, _ int, w http.ResponseWriter, _ *http.Request) bool {
-		if kind == "day" {
-			deny(w, http.StatusNotFound, "past retention")
-		}
-		return kind == "day"
-	}
+	s, log, dir, _ := pulledSeal(t)
+	s.endDay()
 	s.pullSeal(dir, client.DayComplete, client.SealPresent, nil)
 	s.mu.Lock()
 	s.hours[3].revision = 2
