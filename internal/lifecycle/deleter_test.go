@@ -18,8 +18,7 @@ func (f *fixture) threeQueued() (keys []string) {
 	for _, id := range []string{"c-1", "c-2", "c-3"} {
 		keys = append(keys, f.whole(id).ObjectKey)
 	}
-	f.at(ended())
-	f.endDay()
+	f.retire()
 	f.sweep()
 	return keys
 }

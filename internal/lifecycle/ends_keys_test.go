@@ -20,8 +20,7 @@ func TestEndsDeleteOwnUploads(t *testing.T) {
 		f.platformPut(foreign.ObjectKey, "of the platform")
 		f.must(f.upload(replaced.ObjectKey, "of callvault"))
 		f.platformPut(replaced.ObjectKey, "of platform!") // as many bytes
-		f.at(ended())
-		f.endDay()
+		f.retire()
 		f.sweep()
 		d := f.lastDetail(lifecycle.ActionEnd)
 		if d["objects"] != 1.0 || d["kept"] != 2.0 || d["missing"] != 1.0 {
@@ -45,8 +44,7 @@ func TestEndsDeleteUnderPrefix(t *testing.T) {
 		rec := f.recording("c-1")
 		f.must(f.take(catalog.Batch{Conversations: lines(conversation("c-1")), Recordings: lines(rec)}))
 		f.platformPut(rec.ObjectKey, "of the platform")
-		f.at(ended())
-		f.endDay()
+		f.retire()
 		f.sweep()
 		f.deleteBytes()
 		f.nothingLeft()
@@ -61,8 +59,7 @@ func TestEndsWaitAfterAPrefix(t *testing.T) {
 		rec := f.recording("c-1")
 		f.must(f.take(catalog.Batch{Conversations: lines(conversation("c-1")), Recordings: lines(rec)}))
 		f.platformPut(rec.ObjectKey, "of the platform")
-		f.at(ended())
-		f.endDay()
+		f.retire()
 		_, err := f.c.SetTenant(f.ctx, tenant, func(t *domain.Tenant) { t.KeyPrefix = "calls/" }, audit.Origin{})
 		f.must(err)
 		for waited, want := range []int{0, 1} {
@@ -93,8 +90,7 @@ func TestEndsSharedObjects(t *testing.T) {
 			f.must(f.take(catalog.Batch{Conversations: lines(changed)}))
 			f.must(f.upload(key, "bytes of "+key))
 		}
-		f.at(ended())
-		f.endDay()
+		f.retire()
 		f.sweep()
 		f.deleteBytes()
 		f.isThere(rec.ObjectKey, "audio of c-1")
@@ -121,8 +117,7 @@ func TestEndsSharedKeyIsNamedAnew(t *testing.T) {
 		shares := conversation("c-2")
 		shares.RecordingKey, shares.LastAction = rec.ObjectKey, &later
 		f.must(f.take(catalog.Batch{Conversations: lines(shares)}))
-		f.at(ended())
-		f.endDay()
+		f.retire()
 		f.sweep()
 		anew := f.recording("c-3")
 		anew.ObjectKey, anew.Timestamp = rec.ObjectKey, ended()
@@ -156,8 +151,7 @@ func TestEndsInSteps(t *testing.T) {
 		for _, r := range recs {
 			f.must(f.upload(r.ObjectKey, "audio"))
 		}
-		f.at(ended())
-		f.endDay()
+		f.retire()
 		if _, err := f.ends.Sweep(f.ctx); err != nil {
 			f.Fatal(err)
 		}
@@ -215,8 +209,7 @@ func TestUploadsEnd(t *testing.T) {
 func TestDeleterKeepsNewBytes(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		key := f.whole("c-1").ObjectKey
-		f.at(ended())
-		f.endDay()
+		f.retire()
 		f.sweep()
 		f.platformPut(key, "newly written")
 		if r := f.deleteBytes(); r.Changed != 1 || r.Deleted != 0 {
@@ -247,8 +240,7 @@ func TestUploadBesideEnd(t *testing.T) {
 			f.at(day.Start().Add(time.Hour))
 			id := "c-" + order
 			key := f.whole(id).ObjectKey
-			f.at(ended())
-			f.endDay()
+			f.retire()
 			reserved, err := f.c.ReserveUpload(f.ctx, tenant, key) // a repeat of the upload
 			f.must(err)
 			stored := f.put(key, "audio of "+id) // it finds the bytes there

@@ -34,8 +34,7 @@ func TestLeftObjectsStayTheirs(t *testing.T) {
 		rewritten := f.whole("c-1").ObjectKey
 		f.must(f.take(catalog.Batch{Conversations: lines(conversation("c-1")), Recordings: lines(rec)}))
 		f.platformPut(rec.ObjectKey, "of the platform")
-		f.at(ended())
-		f.endDay()
+		f.retire()
 		f.sweep()
 		f.theirs("after the end", rec.ObjectKey)
 		f.platformPut(rewritten, "new bytes of the platform")

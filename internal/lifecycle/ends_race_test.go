@@ -46,8 +46,7 @@ func TestEndsRace(t *testing.T) {
 			f.must(send(id))
 		}
 		f.hold("always", "c-0")
-		f.at(ended())
-		f.endDay()
+		f.retire()
 		var work sync.WaitGroup
 		stop := time.Now().Add(4 * time.Second)
 		loop := func(do func(ctx context.Context)) {

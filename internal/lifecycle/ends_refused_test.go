@@ -115,8 +115,7 @@ func TestEndsGoOnPastARefusal(t *testing.T) {
 			}
 			f.must(f.take(catalog.Batch{Conversations: lines(conversation(id)), Recordings: lines(recs...)}))
 		}
-		f.at(ended())
-		f.endDay()
+		f.retire()
 		bucket := &faultyBucket{f.bucket, under(denied)}
 		ends, logs := f.endsOver(bucket)
 		if _, err := ends.Sweep(f.ctx); err != nil || f.rows("endings") != 3 {
@@ -142,8 +141,7 @@ func TestEndsAfterAnOutage(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		f.must(f.upload("lone/1.opus", "old"))
 		f.whole("c-1")
-		f.at(ended())
-		f.endDay()
+		f.retire()
 		bucket := &faultyBucket{f.bucket, under(outage, "lone/")}
 		ends, _ := f.endsOver(bucket)
 		if r, err := ends.Sweep(f.ctx); domain.KindOf(err) != domain.KindUnavailable || r.Blocked != 0 {

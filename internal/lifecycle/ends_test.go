@@ -168,6 +168,13 @@ func (f *fixture) endDay() {
 	f.must(err)
 }
 
+// retire ends the day, when what was recorded on it has ended.
+func (f *fixture) retire() {
+	f.Helper()
+	f.at(ended())
+	f.endDay()
+}
+
 // sweep runs passes until nothing more is to be done.
 func (f *fixture) sweep() (all lifecycle.EndsReport) {
 	f.Helper()

@@ -41,8 +41,7 @@ func TestEndsDeleteLateAudio(t *testing.T) {
 	onBoth(t, func(f *fixture) {
 		rec := f.recording("c-1")
 		f.must(f.take(catalog.Batch{Conversations: lines(conversation("c-1")), Recordings: lines(rec)}))
-		f.at(ended())
-		f.endDay()
+		f.retire()
 		late := &lateBucket{Bucket: f.bucket, then: func() { f.check(f.upload(rec.ObjectKey, "late")) }}
 		f.ends = lifecycle.NewEnds(lifecycle.EndsConfig{}, f.c.DB(), f.c, late, time.Now, zaptest.NewLogger(t))
 		f.sweep()
