@@ -180,10 +180,10 @@ func verifyJSON(w io.Writer, list []verifyResult, targets *verifyTargets, ok boo
 		OK       bool       `json:"ok"`
 		Archives []fileJSON `json:"archives"`
 		Days     []dayJSON  `json:"days"`  // directories with a day.json
-		Seals    []sealJSON `json:"seals"` // each day.seal
+		Seals    []*sealed  `json:"seals"` // each day.seal
 
 		Packs []evidence.Report `json:"packs"` // of evidence
-	}{ok, files, append([]dayJSON{}, targets.checkedDays...), targets.sealsJSON(), append([]evidence.Report{}, targets.reports...)})
+	}{ok, files, append([]dayJSON{}, targets.checkedDays...), append([]*sealed{}, targets.sealList...), append([]evidence.Report{}, targets.reports...)})
 }
 
 // print prints one line, and one more for each problem.

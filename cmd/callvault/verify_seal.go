@@ -42,20 +42,15 @@ func readLogKeys(path string) (dayseal.Keys, error) {
 	return keys, nil
 }
 
-// sealJSON is a day.seal in the output of --json.
-type sealJSON struct {
-	Path     string    `json:"path"`
-	Tenant   string    `json:"tenant"`
-	UTCDay   string    `json:"utcDay"`
-	SealedAt time.Time `json:"sealedAt"`
-	Proven   bool      `json:"proven"` // by a key of --log-key
-}
-
-// sealed is a day.seal with what was found out about it.
+// sealed is a day.seal with what was found out about it. Its JSON is for --json.
 type sealed struct {
-	*client.SealedDay
-	sealJSON
-	whole bool // the directory itself is to be verified, so no archive may be absent
+	*client.SealedDay `json:"-"`
+	Path              string    `json:"path"`
+	Tenant            string    `json:"tenant"`
+	UTCDay            string    `json:"utcDay"`
+	SealedAt          time.Time `json:"sealedAt"`
+	Proven            bool      `json:"proven"` // by a key of --log-key
+	whole             bool      // the directory itself is to be verified, so no archive may be absent
 }
 
 // seal reads a directory's day.seal once; nil when there is none, or when it can't be used. Its
@@ -74,7 +69,7 @@ func (w *verifyTargets) seal(dir string) *sealed {
 		w.cannotRead(path, err)
 		return nil
 	}
-	s := &sealed{SealedDay: day, sealJSON: sealJSON{path, day.Tenant, day.Day, day.SealedAt.UTC(), false}}
+	s := &sealed{SealedDay: day, Path: path, Tenant: day.Tenant, UTCDay: day.Day, SealedAt: day.SealedAt.UTC()}
 	w.seals[dir] = s
 	w.sealList = append(w.sealList, s)
 	if w.keys == nil {
@@ -171,12 +166,4 @@ func (w *verifyTargets) sealedDays() (n int) {
 		}
 	}
 	return n
-}
-
-func (w *verifyTargets) sealsJSON() []sealJSON {
-	list := []sealJSON{}
-	for _, s := range w.sealList {
-		list = append(list, s.sealJSON)
-	}
-	return list
 }

@@ -96,7 +96,7 @@ func TestVerifySealJSON(t *testing.T) {
 	code, stdout, stderr := callvault(t, nil, "verify", "--json", "--log-key", key, filepath.Join(dir, "14.zip"))
 	var out struct {
 		OK    bool
-		Seals []sealJSON
+		Seals []sealed
 	}
 	if err := json.Unmarshal([]byte(stdout), &out); err != nil || code != 0 || !out.OK || len(out.Seals) != 1 || !out.Seals[0].Proven || out.Seals[0].UTCDay != "2025-12-12" {
 		t.Errorf("exit %d, %v\n%s%s", code, err, stdout, stderr)
