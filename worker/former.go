@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 
 	"go.uber.org/zap"
 
@@ -63,7 +62,9 @@ func (f *former) read() {
 		return
 	}
 	f.opened = true
-	r, err := zip.NewReader(&blockReader{ctx: f.ctx, f: f}, f.archive.Size)
+	r, err := zip.NewReader(&objstore.Pieces{Size: f.archive.Size, Piece: 256 << 10, Get: func(from, n int64) (*objstore.Object, error) {
+		return f.get(f.ctx, from, n)
+	}}, f.archive.Size)
 	if err == nil {
 		f.files, err = readFormer(r)
 	}
@@ -236,53 +237,4 @@ func (f *former) open(ctx context.Context, file formerFile, from, n int64) (arch
 
 func (f *former) get(ctx context.Context, from, n int64) (*objstore.Object, error) {
 	return f.bucket.Get(ctx, f.archive.ObjectKey, objstore.GetOptions{From: from, To: from + n, IfMatch: f.archive.ETag, Version: f.archive.VersionID})
-}
-
-// blockReader reads an archive's end in blocks, because a ZIP reader asks for few bytes at a time.
-type blockReader struct {
-	ctx context.Context // of the build, as the reader's methods take none
-	f   *former
-
-	mu    sync.Mutex
-	at    int64
-	block []byte
-}
-
-const blockSize = 256 << 10
-
-// ReadAt implements io.ReaderAt.
-func (r *blockReader) ReadAt(p []byte, off int64) (n int, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for n < len(p) {
-		if off >= r.f.archive.Size {
-			return n, io.EOF
-		}
-		if off < r.at || off >= r.at+int64(len(r.block)) {
-			if err := r.load(off - off%blockSize); err != nil {
-				return n, err
-			}
-		}
-		got := copy(p[n:], r.block[off-r.at:])
-		n, off = n+got, off+int64(got)
-	}
-	return n, nil
-}
-
-func (r *blockReader) load(at int64) error {
-	o, err := r.f.get(r.ctx, at, min(blockSize, r.f.archive.Size-at))
-	if err != nil {
-		return err
-	}
-	block, err := io.ReadAll(o.Body)
-	if err = errors.Join(err, o.Body.Close()); err != nil {
-		return domain.Wrap(domain.KindUnavailable, err, "the object store broke off")
-	}
-	if int64(len(block)) < min(blockSize, r.f.archive.Size-at) {
-		err = io.ErrUnexpectedEOF // the object is shorter than the archive was
-	}
-	if err == nil {
-		r.at, r.block = at, block
-	}
-	return err
 }

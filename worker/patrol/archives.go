@@ -3,7 +3,6 @@ package patrol
 import (
 	"context"
 	"errors"
-	"io"
 
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
@@ -38,7 +37,7 @@ func (t *turn) checkArchive(ctx context.Context, a catalog.PatrolArchive) (int64
 	var report verify.Report
 	err := t.insist(ctx, a.Faulty, func() []version { return t.otherArchives(ctx, a) }, func() (err error) {
 		at = &archiveReader{ctx: ctx, bucket: t.archives, archive: a, limiter: t.limiter}
-		if report, err = verify.Reader(ctx, at, a.Size); errors.Is(err, errOtherSize) {
+		if report, err = verify.Reader(ctx, &objstore.Pieces{Size: a.Size, Piece: archivePiece, Get: at.get}, a.Size); errors.Is(err, errOtherSize) {
 			err = domain.Wrap(domain.KindInvalid, err, "read %s", a.ObjectKey)
 		}
 		return err
@@ -90,69 +89,30 @@ var errOtherSize = errors.New("the object has another size than the archive that
 // archivePiece is how many bytes of an archive are read at once.
 const archivePiece = 1 << 20
 
-// archiveReader reads an archive in pieces and keeps the latest two, because a check reads in two
-// places in turn: the central directory and the entries.
+// archiveReader reads parts of an archive.
 type archiveReader struct {
 	ctx     context.Context
 	bucket  Bucket
 	archive catalog.PatrolArchive
 	limiter *rate.Limiter
-	etag    string // of the first piece, which the others must have
-	pieces  [2]piece
-	read    int64 // bytes
+	etag    string // of the first part, which the others must have
+	read    int64  // bytes
 }
 
-type piece struct {
-	number int64 // from 1; 0: none
-	data   []byte
-}
-
-// ReadAt is io.ReaderAt.
-func (a *archiveReader) ReadAt(buf []byte, at int64) (n int, err error) {
-	for n < len(buf) {
-		if at >= a.archive.Size {
-			return n, io.EOF
-		}
-		data, err := a.piece(at / archivePiece)
-		if err != nil {
-			return n, err
-		}
-		copied := copy(buf[n:], data[at%archivePiece:])
-		n, at = n+copied, at+int64(copied)
-	}
-	return n, nil
-}
-
-// piece gives the piece of this index.
-func (a *archiveReader) piece(index int64) ([]byte, error) {
-	for i := range a.pieces {
-		if a.pieces[i].number == index+1 {
-			a.pieces[0], a.pieces[1] = a.pieces[i], a.pieces[1-i]
-			return a.pieces[0].data, nil
-		}
-	}
-	from := index * archivePiece
-	size := min(archivePiece, a.archive.Size-from)
-	if err := a.limiter.WaitN(a.ctx, int(size)); err != nil {
+func (a *archiveReader) get(from, n int64) (*objstore.Object, error) {
+	if err := a.limiter.WaitN(a.ctx, int(n)); err != nil {
 		return nil, err
 	}
-	o, err := a.bucket.Get(a.ctx, a.archive.ObjectKey, objstore.GetOptions{From: from, To: from + size, IfMatch: a.etag, Version: a.archive.VersionID})
+	o, err := a.bucket.Get(a.ctx, a.archive.ObjectKey, objstore.GetOptions{From: from, To: from + n, IfMatch: a.etag, Version: a.archive.VersionID})
 	if err != nil {
 		if domain.KindOf(err) == domain.KindConflict && a.etag == "" { // shorter than the range
 			err = errOtherSize
 		}
 		return nil, err
 	}
-	a.etag = o.ETag
-	data := make([]byte, size)
-	n, err := io.ReadFull(o.Body, data)
-	a.read += int64(n)
-	if err = errors.Join(err, o.Body.Close()); o.Size != a.archive.Size {
-		err = errOtherSize
+	a.etag, a.read = o.ETag, a.read+n
+	if o.Size != a.archive.Size {
+		return nil, errors.Join(errOtherSize, o.Body.Close())
 	}
-	if err != nil {
-		return nil, err
-	}
-	a.pieces[0], a.pieces[1] = piece{index + 1, data}, a.pieces[0]
-	return data, nil
+	return o, nil
 }
