@@ -57,7 +57,7 @@ func (p *Pieces) piece(index int64) ([]byte, error) {
 		return nil, err
 	}
 	_, err = io.ReadFull(o.Body, data)
-	if err = errors.Join(err, o.Body.Close()); err != nil {
+	if err := errors.Join(err, o.Body.Close()); err != nil {
 		return nil, err
 	}
 	p.latest[0], p.latest[1] = piece{index + 1, data}, p.latest[0]
