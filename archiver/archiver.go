@@ -98,7 +98,7 @@ type Config struct {
 	// Instead, when set, is asked once for each recording that has to be left out. It may give an
 	// entry to be archived in its place, which the source then gets. When that one has to be left
 	// out too, the first reason is reported. One call runs at a time.
-	Instead func(e Entry, found Missing) (Entry, bool)
+	Instead func(e Entry, reason Reason) (Entry, bool)
 }
 
 func (c Config) withDefaults() Config {

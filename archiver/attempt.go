@@ -68,10 +68,6 @@ type finding struct {
 	sum    *domain.SHA256 // of what was read; nil unless all was
 }
 
-func (f finding) missing(e *Entry) Missing {
-	return Missing{Key: e.Key, MessageID: e.MessageID, Reason: f.reason, SHA256: f.sum}
-}
-
 // attempt makes the ZIP of a layout, or gives the recordings that have to be left out.
 func (b *build) attempt(ctx context.Context, p *layout) (Result, map[*Entry]finding, error) {
 	if err := b.sink.Begin(ctx, p.total, p.partSize, p.parts); err != nil {

@@ -47,7 +47,7 @@ func Build(ctx context.Context, cfg Config, h Hour, entries []Entry, src Source,
 		for e, f := range found {
 			if o, ok := replaced[e]; ok {
 				*e, missing[e] = o.entry, o.finding
-			} else if instead, ok := b.instead(*e, f); ok {
+			} else if instead, ok := b.instead(*e, f.reason); ok {
 				replaced[e] = original{*e, f}
 				*e = instead
 			} else {
@@ -68,11 +68,11 @@ type original struct {
 }
 
 // instead gives the entry to be archived in place of e, which has to be left out.
-func (b *build) instead(e Entry, f finding) (Entry, bool) {
+func (b *build) instead(e Entry, reason Reason) (Entry, bool) {
 	if b.cfg.Instead == nil {
 		return e, false
 	}
-	return b.cfg.Instead(e, f.missing(&e))
+	return b.cfg.Instead(e, reason)
 }
 
 // Memory returns how many bytes a build of the entries takes at most: its buffers, and half a

@@ -73,7 +73,7 @@ func newLayout(cfg Config, h Hour, sorted []*Entry, missing map[*Entry]finding) 
 	p := &layout{hour: h, items: make([]item, 0, len(sorted)-len(missing))}
 	for _, e := range sorted {
 		if found, ok := missing[e]; ok {
-			p.missing = append(p.missing, found.missing(e))
+			p.missing = append(p.missing, Missing{Key: e.Key, MessageID: e.MessageID, Reason: found.reason, SHA256: found.sum})
 			continue
 		}
 		p.items = append(p.items, item{entry: e})

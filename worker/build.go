@@ -28,7 +28,7 @@ type build struct {
 	*Builder
 	claim   catalog.Claim
 	lock    objstore.Lock // of the archive's object
-	formers formers       // archives of earlier revisions
+	former  *former       // the archive that the hour does not serve any more; nil for none
 	log     *zap.Logger
 	started time.Time
 
@@ -70,7 +70,7 @@ func (b *build) run() (catalog.BuildResult, error) {
 			return b.catalog.CommitEmpty(ctx, b.claim, in.Wanted)
 		})
 	}
-	b.formers = b.newFormers(in.Former)
+	b.former = b.newFormer(in.Former)
 	entries, src, err := b.entries(in.Recordings)
 	if err != nil {
 		return catalog.BuildResult{}, err
@@ -91,7 +91,6 @@ func (b *build) run() (catalog.BuildResult, error) {
 	if err != nil {
 		return catalog.BuildResult{}, err
 	}
-	b.saveFaults(src)
 	result := catalog.BuildResult{
 		Wanted: in.Wanted, Size: zip.Size, Files: zip.Files, Sessions: zip.Sessions, Missing: missingOf(zip.Missing),
 		ManifestSHA256: zip.ManifestSHA256, ETag: info.ETag, VersionID: info.VersionID, LockedUntil: info.Lock.Until, Took: b.now().Sub(b.started),
@@ -131,12 +130,12 @@ func (b *build) write(entries []archiver.Entry, src *source) (result archiver.Re
 	defer func() { s.span.end(err) }()
 	hour := archiver.Hour{Day: string(b.claim.Day), Hour: b.claim.Hour, GeneratedAt: b.claim.At}
 	cfg := b.cfg.Archive
-	if len(b.formers) > 0 {
+	if b.former != nil {
 		cfg.Instead = src.instead
 	}
 	result, err = archiver.Build(b.work, cfg, hour, entries, fetch.trace(src.open), s)
 	fetch.end()
-	if failure := b.formers.failure(); failure != nil {
+	if failure := b.former.failure(); failure != nil {
 		err = storeFailure(b.work, failure)
 	}
 	if err == nil {
@@ -179,28 +178,6 @@ func (b *build) learnSome(ctx context.Context, sums []catalog.LearntSum) error {
 			return err
 		}
 		b.log.Warn("the recordings' sums are not stored yet", zap.Error(err))
-	}
-}
-
-// saveFaults stores what is wrong with sources whose recordings former archives have. Such a
-// recording is not missing, so nothing else tells of it before the patrol's round. The patrol looks
-// at its source again.
-func (b *build) saveFaults(src *source) {
-	for i := range src.lost {
-		e := &src.lost[i]
-		r := catalog.PatrolRecording{Position: catalog.Position{Tenant: b.claim.Tenant, Day: b.claim.Day, ObjectKey: e.Key},
-			Hour: b.claim.Hour, CRC32: e.CRC32, SHA256: e.SHA256}
-		if src.unavailable[e.Key] == nil {
-			r.Size = &e.Size
-		}
-		err := within(b.lease, catalogTimeout, func(ctx context.Context) error {
-			_, err := b.catalog.RecordingFault(ctx, r, string(e.found.Reason), e.found.SHA256)
-			return err
-		})
-		b.log.Warn("a recording is not what it was in the store; a former archive has it", zap.String("object", e.Key), zap.String("reason", string(e.found.Reason)), zap.Error(err))
-		if err != nil {
-			return // the patrol's round finds the others
-		}
 	}
 }
 

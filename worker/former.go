@@ -19,12 +19,10 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// formers are the archives of an hour's earlier revisions that still have bytes: the served one,
-// and those that an erasure hid or the patrol found broken. If a source is gone or is not what the
-// catalog knows, the build takes the recording from one of them. An archive is opened only then, so
-// that a build whose sources are right does not depend on it.
-type formers []*former
-
+// former is an archive that its hour does not serve any more, because an erasure hid it or the
+// patrol found it broken. If a source is gone or is not what the catalog knows, the build takes the
+// recording from this archive. The archive is opened only then, so that a build whose sources are
+// right does not depend on it.
 type former struct {
 	bucket  Getter
 	archive catalog.FormerArchive
@@ -48,11 +46,11 @@ type Getter interface {
 	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
 }
 
-func (b *build) newFormers(archives []catalog.FormerArchive) (list formers) {
-	for _, a := range archives {
-		list = append(list, &former{bucket: b.archives, archive: a, ctx: b.work, log: b.log, taken: map[string]bool{}})
+func (b *build) newFormer(a *catalog.FormerArchive) *former {
+	if a == nil {
+		return nil
 	}
-	return list
+	return &former{bucket: b.archives, archive: *a, ctx: b.work, log: b.log, taken: map[string]bool{}}
 }
 
 // read reads the directory, metadata.json and SHA256SUMS once. An archive that is gone or damaged
@@ -75,7 +73,7 @@ func (f *former) read() {
 		f.err = err
 		return
 	}
-	f.log.Warn("the hour's former archive cannot be read; it gives no recordings whose sources are gone", zap.String("object", f.archive.ObjectKey), zap.Error(err))
+	f.log.Warn("the hour's former archive cannot be read; recordings whose sources are gone stay out", zap.String("object", f.archive.ObjectKey), zap.Error(err))
 }
 
 // isDamage tells errors about an archive's bytes from those of the store, which may pass.
@@ -87,35 +85,13 @@ func isDamage(err error) bool {
 	return false
 }
 
-// failure gives why the build must not be published: a former archive could not be read, and may
+// failure gives why the build must not be published: the former archive could not be read, and may
 // have recordings that are gone elsewhere.
-func (l formers) failure() error {
-	for _, f := range l {
-		if f.err != nil {
-			return f.err
-		}
+func (f *former) failure() error {
+	if f == nil {
+		return nil
 	}
-	return nil
-}
-
-// instead gives the entry of the first archive that has the recording as the catalog knows it.
-func (l formers) instead(e archiver.Entry, sized bool) (archiver.Entry, bool) {
-	for _, f := range l {
-		if other, ok := f.instead(e, sized); ok {
-			return other, true
-		}
-	}
-	return e, false
-}
-
-// takes gives the archive and the file from which a recording is read; nil for its source.
-func (l formers) takes(key string) (*former, formerFile) {
-	for _, f := range l {
-		if f.taken[key] {
-			return f, f.files[key]
-		}
-	}
-	return nil, formerFile{}
+	return f.err
 }
 
 // instead gives the entry to be archived in place of one whose source is gone or has other bytes.
@@ -136,6 +112,14 @@ func (f *former) instead(e archiver.Entry, sized bool) (archiver.Entry, bool) {
 	e.SHA256, e.Optional = &file.sum, f.archive.Broken
 	e.Size, e.ETag = size, f.archive.ETag // else the build would learn the archive's ETag for the recording
 	return e, true
+}
+
+// takes gives the file from which a recording is read, if it is.
+func (f *former) takes(key string) (formerFile, bool) {
+	if f == nil || !f.taken[key] {
+		return formerFile{}, false
+	}
+	return f.files[key], true
 }
 
 // errFormer says that a former archive is not what callvault writes.

@@ -3,7 +3,6 @@ package worker_test
 import (
 	"archive/zip"
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -92,51 +91,6 @@ func TestRebuildAfterAnErasure(t *testing.T) {
 			}
 		})
 	}
-}
-
-// An hour that is built again keeps the recordings whose sources are gone or changed since: they
-// come from the archive that it serves, even beside a former one that broke. What was corrected
-// meanwhile does not.
-func TestRebuildKeepsWhatItsSourcesLost(t *testing.T) {
-	onBothCatalogs(t, func(f *fixture) {
-		gone, changed := f.add(hour(7), 1000), f.add(hour(7), 1000)
-		f.add(hour(7), 1000)
-		f.plan()
-		f.must(f.builder(config()).BuildHour(f.ctx, task(7)))
-		first := f.view(7).Archive.ObjectKey
-		f.must(f.store.Recordings().Remove(f.ctx, gone))
-		_, err := f.store.Recordings().Put(f.ctx, changed, audio(61, 1000), objstore.PutOptions{})
-		f.must(err)
-		late := f.add(hour(7), 700)
-		rebuilt := func(missing int) map[string]string {
-			_, err := f.catalog.Rebuild(f.ctx, catalog.RebuildRequest{Tenant: tenant, Day: day, Hour: 7, Force: true})
-			f.must(err)
-			f.must(f.builder(config()).BuildHour(f.ctx, task(7)))
-			if a := f.view(7).Archive; a.MissingCount != missing || a.Files != 4-missing {
-				f.Errorf("revision %d has %d files, %d are missing", f.view(7).Revision, a.Files, a.MissingCount)
-			}
-			return contents(f.T, f.served(7))
-		}
-		second := rebuilt(0)
-
-		f.must(f.store.Recordings().Remove(f.ctx, late))
-		_, err = f.catalog.DB().ExecContext(f.ctx, `UPDATE archives SET state = 'doomed', cause = 'broken' WHERE object_key = $1`, first)
-		f.must(err)
-		if third := rebuilt(0); !maps.Equal(second, third) {
-			f.Error("the third revision has other bytes than the second")
-		}
-		f.expect("the sources' faults", f.faults(), []string{"checksum_mismatch " + changed, "not_found " + gone, "not_found " + late})
-
-		var told int
-		f.must(f.catalog.DB().QueryRowContext(f.ctx, `SELECT count(*) FROM audit WHERE action = 'patrol.fault' AND CAST(detail AS TEXT) LIKE $1`,
-			fmt.Sprintf("%%%x%%", sha256.Sum256(audio(61, 1000)))).Scan(&told))
-		f.expect("lines with the sum that was found", told, 1)
-
-		size, sum := int64(5), uint32(1)
-		_, err = f.catalog.Correct(f.ctx, catalog.Correction{Tenant: tenant, ObjectKey: gone, Reason: "r", Size: &size, CRC32: &sum})
-		f.must(err)
-		rebuilt(1)
-	})
 }
 
 // What an operator corrected is not taken from the former archive, and neither is anything of one

@@ -31,7 +31,6 @@ type Outputs interface {
 	StartArchive(ctx context.Context, c catalog.Claim) error
 	SetUpload(ctx context.Context, c catalog.Claim, uploadID string) error
 	LearnSums(ctx context.Context, tenant string, day domain.Day, origin string, sums []catalog.LearntSum) error
-	RecordingFault(ctx context.Context, r catalog.PatrolRecording, reason string, found *domain.SHA256) (isNew bool, err error)
 	Commit(ctx context.Context, c catalog.Claim, b catalog.BuildResult) error
 	CommitEmpty(ctx context.Context, c catalog.Claim, wanted int64) error
 	Published(ctx context.Context, c catalog.Claim) (bool, error)

@@ -22,21 +22,14 @@ type source struct {
 	bucket      Recordings
 	unavailable map[string]error        // by key, why a recording can't be read; not changed once the archiver reads
 	others      []string                // a few of the hour's keys, to learn whether the store denies one or all
-	formers     formers                 // archives of earlier revisions
-	lost        []lost                  // recordings that former archives have in place of their sources
+	former      *former                 // the archive that the hour does not serve any more; nil for none
 	lastRead    *atomic.Pointer[string] // the key of the recording that any build read last
-}
-
-// lost is a recording whose source is gone or has other bytes.
-type lost struct {
-	archiver.Entry
-	found archiver.Missing // what is wrong with the source
 }
 
 // open is an archiver.Source.
 func (s *source) open(ctx context.Context, e archiver.Entry, from, n int64, etag string) (archiver.Object, error) {
-	if former, file := s.formers.takes(e.Key); former != nil {
-		o, err := former.open(ctx, file, from, n)
+	if file, ok := s.former.takes(e.Key); ok {
+		o, err := s.former.open(ctx, file, from, n)
 		if err != nil {
 			err = s.archiverError(ctx, e.Key, err)
 		}
@@ -58,12 +51,8 @@ func (s *source) open(ctx context.Context, e archiver.Entry, from, n int64, etag
 }
 
 // instead is archiver.Config's Instead.
-func (s *source) instead(e archiver.Entry, found archiver.Missing) (archiver.Entry, bool) {
-	other, ok := s.formers.instead(e, s.unavailable[e.Key] == nil)
-	if ok {
-		s.lost = append(s.lost, lost{e, found})
-	}
-	return other, ok
+func (s *source) instead(e archiver.Entry, _ archiver.Reason) (archiver.Entry, bool) {
+	return s.former.instead(e, s.unavailable[e.Key] == nil)
 }
 
 // archiverError translates the store's error about a recording into one of the archiver's.
@@ -101,7 +90,7 @@ func (b *build) entries(recordings []catalog.BuildRecording) (entries []archiver
 }
 
 func (b *build) lookUp(ctx context.Context, recordings []catalog.BuildRecording) ([]archiver.Entry, *source, error) {
-	src := &source{bucket: b.recordings, unavailable: map[string]error{}, lastRead: &b.lastRead, formers: b.formers}
+	src := &source{bucket: b.recordings, unavailable: map[string]error{}, lastRead: &b.lastRead, former: b.former}
 	for _, r := range recordings[:min(len(recordings), maxOthers)] {
 		src.others = append(src.others, r.ObjectKey)
 	}

@@ -86,11 +86,11 @@ func lostUnless(ok bool, err error) error {
 type BuildInput struct {
 	Wanted     int64
 	Recordings []BuildRecording
-	Former     []FormerArchive // what lost its source may be in one of them; in the order in which they are asked
+	Former     *FormerArchive // the hour does not serve it any more, but has its bytes; nil for none
 }
 
-// FormerArchive is an archive of an earlier revision whose bytes are still there: the one that the
-// hour serves until the build is published, or one that was taken from it.
+// FormerArchive is an archive that its hour does not serve any more, and whose bytes are still
+// there.
 type FormerArchive struct {
 	ObjectKey string
 	Size      int64
@@ -127,7 +127,7 @@ func (c *Catalog) BuildInput(ctx context.Context, b Claim) (in BuildInput, err e
 		if err != nil {
 			return err
 		}
-		in.Former, err = formerArchives(ctx, tx, b.HourKey)
+		in.Former, err = formerArchive(ctx, tx, b.HourKey)
 		return err
 	})
 	return in, err

@@ -310,16 +310,17 @@ func hiddenSQL() string {
 		AND archives.state = 'hidden' AND NOT ` + neededSQL() + ` LIMIT $1`
 }
 
-// formerArchives reads the archives from which a claimed hour's build may take recordings: the
-// served one, those that erasures have hidden, and those that the patrol found broken. The served
-// one stays for an hour after the build replaces it. A recording that was erased has no row, so
-// nothing asks for it. Broken ones come last, because their bytes may be wrong where others have
-// the right ones.
-func formerArchives(ctx context.Context, tx *db.Tx, key domain.HourKey) ([]FormerArchive, error) {
-	return db.Collect(ctx, tx, func(rows *sql.Rows) (a FormerArchive, err error) {
+// formerArchive reads the archive that an erasure has hidden from a claimed hour, or else the one
+// that the patrol found broken. It gives nil for none. Of a broken one too a build takes only what
+// has the right sum.
+func formerArchive(ctx context.Context, tx *db.Tx, key domain.HourKey) (*FormerArchive, error) {
+	list, err := db.Collect(ctx, tx, func(rows *sql.Rows) (a FormerArchive, err error) {
 		err = rows.Scan(&a.ObjectKey, &a.Size, &a.ETag, db.OrZero(&a.VersionID), &a.Broken)
 		return a, err
-	}, `SELECT object_key, size, etag, version_id, coalesce(cause, '') = 'broken' AS broken FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3
-		AND (state IN ('published', 'hidden') OR state = 'doomed' AND cause = 'broken') ORDER BY broken, revision DESC`,
+	}, `SELECT object_key, size, etag, version_id, coalesce(cause, '') = 'broken' FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 AND (state = 'hidden' OR state = 'doomed' AND cause = 'broken') ORDER BY state DESC, revision DESC LIMIT 1`,
 		key.Tenant, key.Day, key.Hour)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return &list[0], nil
 }

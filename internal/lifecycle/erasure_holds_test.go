@@ -48,7 +48,10 @@ func TestErasureIsRefusedForANeighbour(t *testing.T) {
 			f.pass(72 * time.Hour)
 			f.endDay()
 		},
-		"a superseded revision": (*archived).loseHeld,
+		"a superseded revision": func(f *archived) {
+			f.must(f.bucket.Remove(f.ctx, f.held.ObjectKey))
+			f.rebuild()
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newArchived(t)
