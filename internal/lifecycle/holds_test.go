@@ -269,3 +269,35 @@ func TestReopenedAfterAnEnd(t *testing.T) {
 		}
 	})
 }
+
+// Without a hold it stays until the day's end, or until the audio is there again.
+func TestRevisionOfLostAudioStays(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		f := newArchived(t)
+		f.must(f.bucket.Remove(f.ctx, f.held.ObjectKey))
+		f.rebuild()
+		for range 2 {
+			f.pass(3 * time.Hour)
+			_, err := f.sweeper(f.c).Sweep(f.ctx)
+			f.must(err)
+			if f.archivesWith("audio of c-held") != 1 {
+				t.Fatal("the revision that has the lost recording is gone")
+			}
+		}
+		want := 0
+		if back {
+			f.platformPut(f.held.ObjectKey, "audio of c-held")
+			f.rebuild()
+			f.pass(3 * time.Hour)
+			want = 1
+		} else {
+			f.pass(72 * time.Hour)
+			f.endDay()
+		}
+		_, err := f.sweeper(f.c).Sweep(f.ctx)
+		f.must(err)
+		if n := f.archivesWith("audio of c-held"); n != want {
+			t.Errorf("%d archives have the recording, not %d", n, want)
+		}
+	}
+}
