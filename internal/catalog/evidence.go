@@ -160,7 +160,9 @@ func jsonRow(rows *sql.Rows) ([]byte, error) {
 				value = json.RawMessage(v)
 			}
 		case int64:
-			if strings.HasSuffix(name, "Us") {
+			if name == "hour" {
+				value = domain.HourKey{Hour: int(v)}.HH()
+			} else if strings.HasSuffix(name, "Us") {
 				name, value = strings.TrimSuffix(name, "Us")+"At", db.FromMicros(v).Format("2006-01-02T15:04:05.000000Z07:00")
 			}
 		case nil:

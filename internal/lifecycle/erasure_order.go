@@ -8,6 +8,7 @@ import (
 	"io"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ type erasureOrder struct {
 
 type erasureHour struct {
 	Day  domain.Day `json:"day"`
-	Hour int        `json:"hour"`
+	Hour string     `json:"hour"` // "00" to "23"
 }
 
 // maxOrder is in bytes. The ids of MaxErased conversations take 3 MB at most, each byte escaped,
@@ -55,7 +56,7 @@ func (e *Eraser) storeOrder(ctx context.Context, x Erasure) error {
 	}
 	order := erasureOrder{ID: x.ID, Tenant: x.Tenant, Reason: x.Reason, AskedBy: x.AskedBy, Asked: x.Asked, Conversations: x.Conversations, Hours: []erasureHour{}}
 	for _, h := range hours {
-		order.Hours = append(order.Hours, erasureHour{h.Day, h.Hour})
+		order.Hours = append(order.Hours, erasureHour{h.Day, h.HH()})
 	}
 	text, err := json.Marshal(order)
 	if err != nil {
@@ -157,7 +158,11 @@ func (e *Eraser) takeUp(ctx context.Context, id string) error {
 		}
 		hours := make([]domain.HourKey, 0, len(o.Hours))
 		for _, h := range o.Hours {
-			hours = append(hours, domain.HourKey{Tenant: o.Tenant, Day: h.Day, Hour: h.Hour})
+			hour, err := strconv.Atoi(h.Hour)
+			if err != nil {
+				return err
+			}
+			hours = append(hours, domain.HourKey{Tenant: o.Tenant, Day: h.Day, Hour: hour})
 		}
 		if err := noteHours(ctx, tx, id, hours); err != nil {
 			return err

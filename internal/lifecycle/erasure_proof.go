@@ -167,7 +167,7 @@ func (e *Eraser) readProof(ctx context.Context, tx *db.Tx, x Erasure) (p Erasure
 	}
 	hours, err := db.Collect(ctx, tx, scanHours(x.Tenant), `SELECT day, hour FROM erasure_hours WHERE erasure = $1 ORDER BY day, hour`, x.ID)
 	for _, h := range hours {
-		p.Hours = append(p.Hours, erasureHour{h.Day, h.Hour})
+		p.Hours = append(p.Hours, erasureHour{h.Day, h.HH()})
 	}
 	if len(p.Locked) > 0 {
 		return p, nil, db.Micros(until), err

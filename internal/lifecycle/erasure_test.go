@@ -53,7 +53,7 @@ func TestErasure(t *testing.T) {
 			e.Errorf("the link gives %v, the hour is %s", link.Archive, v.State)
 		}
 		x = e.finish(x.ID)
-		if p := x.Proof; p.Recordings.Deleted != 1 || p.Archives.Deleted != 1 || len(p.Archives.SHA256) != 1 || len(p.Left) != 1 || p.Left[0] != platform.ObjectKey || len(p.Hours) != 1 || x.Gone == nil {
+		if p := x.Proof; p.Recordings.Deleted != 1 || p.Archives.Deleted != 1 || len(p.Archives.SHA256) != 1 || len(p.Left) != 1 || p.Left[0] != platform.ObjectKey || len(p.Hours) != 1 || p.Hours[0].Hour != "01" || x.Gone == nil {
 			e.Errorf("the proof is %+v, the last copy went %v", p, x.Gone)
 		}
 		maps.DeleteFunc(before, func(path, _ string) bool { return strings.HasPrefix(path, "gone/") })

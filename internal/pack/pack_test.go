@@ -171,14 +171,14 @@ func TestPack(t *testing.T) {
 			f := newFixture(t, url)
 			f.lines(1300)
 			f.archive(14)
-			for _, row := range []string{`totals (tenant, day, hour, recordings, set_us) VALUES ('acme', '` + string(f.day) + `', -1, 7, 0)`,
+			for _, row := range []string{`totals (tenant, day, hour, recordings, set_us) VALUES ('acme', '` + string(f.day) + `', -1, 7, 0), ('acme', '` + string(f.day) + `', 7, 7, 0)`,
 				`erasures (id, tenant, state, reason, asked_by, asked_us, counts) VALUES ('er_1', 'acme', 'asked', 'r', 'admin', 0, '{"days":1}')`} {
 				_, err := f.c.DB().ExecContext(t.Context(), "INSERT INTO "+row)
 				f.must(err)
 			}
 			out := filepath.Join(t.TempDir(), "packs", "acme")
 			m := f.pack(out, true)
-			for name, want := range map[string]string{"totals": `"hour":null,"recordings":7,`, "erasures": `"counts":{"days":1},"proof":null}`} {
+			for name, want := range map[string]string{"totals": `"hour":"07","recordings":7,`, "archives": `"hour":"14",`, "erasures": `"counts":{"days":1},"proof":null}`} {
 				if text, err := os.ReadFile(filepath.Join(out, name+".ndjson")); err != nil || !strings.Contains(string(text), want) {
 					t.Errorf("%s: %s, %v; want %s", name, text, err, want)
 				}
