@@ -60,6 +60,10 @@ func TestErasureAPI(t *testing.T) {
 		f.equal("read", f.call("GET", path+"/"+id, "", 200)["reason"], "request 1")
 		f.call("GET", path+"/none", "", 404)
 		f.call("GET", "/tenants/nobody/erasures", "", 404)
-		f.equal("listed", len(f.call("GET", path, "", 200)["erasures"].([]any)), 1)
+		listed := f.call("GET", path, "", 200)["erasures"].([]any)
+		f.equal("listed", len(listed), 1)
+		delete(made, "conversations")
+		delete(made, "proof")
+		f.equal("listed", listed[0], made)
 	})
 }

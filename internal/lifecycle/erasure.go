@@ -62,9 +62,9 @@ type Erasure struct {
 	Proven        *time.Time    `json:"provenAt"`
 	LockedUntil   *time.Time    `json:"lockedUntil"` // when the last lock of a copy ends, if one is locked
 	WaitsForHold  string        `json:"waitsForHold,omitempty"`
-	Conversations []string      `json:"conversations"`
-	Removed       ErasureCounts `json:"removed"` // until now
-	Proof         *ErasureProof `json:"proof"`
+	Conversations []string      `json:"conversations,omitempty"` // not in lists
+	Removed       ErasureCounts `json:"removed"`                 // until now
+	Proof         *ErasureProof `json:"proof,omitempty"`         // not in lists
 }
 
 // ErasureStore is the bucket of archives, which also holds the orders.
@@ -208,7 +208,7 @@ func (e *Eraser) List(ctx context.Context, tenant, before string, limit int) ([]
 	list, err := db.Collect(ctx, e.db, scanErasure, `SELECT `+erasureColumns+` FROM erasures WHERE tenant = $1 AND (id < $2 OR $2 = '') ORDER BY id DESC LIMIT $3`,
 		tenant, before, limit)
 	for i := range list {
-		list[i].Proof, list[i].Conversations = nil, []string{}
+		list[i].Proof = nil
 	}
 	return list, err
 }
