@@ -38,8 +38,8 @@ func (d *Doctor) log(ctx context.Context) Result {
 		return fail(fmt.Sprintf("%s; %d audit lines were taken away before they had a number", saw, backlog.Log.Gone), "run: callvault log verify, which names them")
 	case !backlog.Log.Oldest.IsZero() && age > unsealedLong:
 		return warn(fmt.Sprintf("%s; the oldest audit line without a checkpoint is %s old", saw, age), "see that a scheduler runs, and what it logs about the log")
-	case backlog.Log.Lost > 0:
-		return warn(fmt.Sprintf("%s; the rows of %d were lost when the catalog was restored", saw, backlog.Log.Lost), "run: callvault log verify, which says what explains them")
+	case backlog.Log.LostLately > 0:
+		return warn(fmt.Sprintf("%s; the rows of %d were lost within the last day, when the catalog was restored", saw, backlog.Log.LostLately), "run: callvault log verify, which says what explains them")
 	}
 	return pass("%s, and no audit line waits for longer than %s", saw, unsealedLong)
 }

@@ -87,6 +87,12 @@ func TestRestoredBucket(t *testing.T) {
 		if text := findings(r); text != "" || r.Checkpoint != 6 || r.Lost != 600 {
 			t.Errorf("%+v\n%s", r, text)
 		}
+		for _, want := range []int64{600, 0} {
+			if b, err := f.c.Backlog(f.ctx); err != nil || b.Log.Lost != 600 || b.Log.LostLately != want {
+				t.Errorf("%+v, %v; want %d lost lately", b.Log, err, want)
+			}
+			f.exec(`UPDATE log_checkpoints SET at_us = at_us - 86400000000`)
+		}
 		f.chain(6)
 	})
 }
