@@ -14,7 +14,7 @@ import (
 func (d *Doctor) archivesLock(ctx context.Context) Result {
 	mode := objstore.ParseLockMode(d.s.Config.ArchiveLock)
 	if mode == objstore.NoLock || d.store == nil {
-		return skip("archives are not locked: CALLVAULT_ARCHIVES_LOCK is off")
+		return skip("new archives are not locked, and locks are not prolonged: CALLVAULT_ARCHIVES_LOCK is off")
 	}
 	b := d.store.Archives()
 	if err := b.CheckLock(ctx); err != nil { // the message of a refusal says what to do
