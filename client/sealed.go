@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/callvault/callvault/client/dayseal"
 	"github.com/callvault/callvault/client/verify"
 )
@@ -58,7 +60,7 @@ func (s *SealedDay) Check(r *verify.Report, revision int64) {
 	case revision > 0 && revision != h.Revision:
 		r.AddProblem("", "It is revision %d by day.json; the seal is of revision %d.", revision, h.Revision)
 	case int64(r.Files) != h.FileCount || int64(r.MissingCount) != h.MissingFileCount:
-		r.AddProblem("", "It has %d recordings and declares %d missing; the seal says %d and %d.", r.Files, r.MissingCount, h.FileCount, h.MissingFileCount)
+		r.AddProblem("", "It has %s and declares %d missing; the seal says %d and %d.", english.Plural(r.Files, "recording", ""), r.MissingCount, h.FileCount, h.MissingFileCount)
 	default:
 		s.seen[hour] = true
 	}

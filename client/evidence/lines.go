@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"filippo.io/torchwood"
+	"github.com/dustin/go-humanize/english"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/callvault/callvault/client/dayseal"
@@ -101,9 +102,9 @@ func (c *checker) checkFile(f *File) error {
 	}
 	switch sum := hex.EncodeToString(sha.Sum(nil)); {
 	case lines != f.Lines:
-		c.report.add(f.Name, 0, "It has %d lines; the manifest names %d.", lines, f.Lines)
+		c.report.add(f.Name, 0, "It has %s; the manifest names %d.", english.Plural(int(lines), "line", ""), f.Lines)
 	case counted.n != f.Bytes:
-		c.report.add(f.Name, 0, "It has %d bytes; the manifest names %d.", counted.n, f.Bytes)
+		c.report.add(f.Name, 0, "It has %s; the manifest names %d.", english.Plural(int(counted.n), "byte", ""), f.Bytes)
 	case sum != f.SHA256:
 		c.report.add(f.Name, 0, "It was changed: its SHA-256 is not the one that the manifest names.")
 	}

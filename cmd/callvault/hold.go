@@ -55,7 +55,7 @@ func (c *holdCreateCmd) Run(ctx context.Context, d *deps) error {
 func heldText(made catalog.HoldResult) string {
 	lines := []string{fmt.Sprintf("hold %s covers %s of tenant %s", made.Name, scopeText(made.Hold), made.Tenant)}
 	if made.Spared > 0 {
-		lines = append(lines, count(int(made.Spared), "archive")+" that were to be deleted stay")
+		lines = append(lines, "not deleted any more: "+count(int(made.Spared), "archive"))
 	}
 	if len(made.Unknown) > 0 {
 		lines = append(lines, "nothing is known yet of "+strings.Join(made.Unknown, ", ")+"; held as soon as something is")

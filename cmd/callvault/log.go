@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/callvault/callvault/cmd/callvault/internal/console"
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/config"
@@ -50,7 +52,7 @@ func (c *logKeyCmd) Run(ctx context.Context, d *deps) error {
 			if err != nil {
 				return err
 			}
-			_, _ = fmt.Fprintf(d.stderr, "%d keys were not known\n", added)
+			_, _ = fmt.Fprintf(d.stderr, "not known before: %s\n", count(added, "key"))
 		}
 		list, err := p.Catalog.LogKeys(ctx)
 		if err != nil {
@@ -164,9 +166,9 @@ func logReport(r evidence.Report) (lines []string) {
 	if len(lines) == 0 {
 		lines = append(lines, "the log is sound")
 		if r.Since > 0 {
-			lines = append(lines, fmt.Sprintf("it only grew since the kept checkpoint of %d leaves", r.Since))
+			lines = append(lines, fmt.Sprintf("it only grew since the kept checkpoint of %s", english.Plural(int(r.Since), "leaf", "leaves")))
 		}
 	}
-	return append(lines, fmt.Sprintf("compared: %d leaves, of which %d were lost by restores, %d checkpoints, of which %d in the bucket too, and %d tiles in the bucket; %d lines wait for their number",
-		r.Size, r.Lost, r.Checkpoints, r.Objects, r.Tiles, r.Waiting))
+	return append(lines, fmt.Sprintf("compared: %s, of which %d were lost by restores, %s, of which %d in the bucket too, and %s in the bucket; lines that wait for their number: %d",
+		english.Plural(int(r.Size), "leaf", "leaves"), r.Lost, count(int(r.Checkpoints), "checkpoint"), r.Objects, count(int(r.Tiles), "tile"), r.Waiting))
 }

@@ -39,7 +39,7 @@ func TestLog(t *testing.T) {
 		}
 	}
 	write(key)
-	if said := run(exitOK, "log", "key", "--trust", file); !strings.Contains(said, "0 keys were not known") || !strings.Contains(said, next+key) {
+	if said := run(exitOK, "log", "key", "--trust", file); !strings.Contains(said, "not known before: 0 keys") || !strings.Contains(said, next+key) {
 		t.Errorf("it says %s", said)
 	}
 	write(strings.ReplaceAll(key, "callvault/", "other/"))

@@ -119,7 +119,7 @@ func TestTenantEnds(t *testing.T) {
 			t.Errorf("%v: exit %d, printed %q and %q", args, code, out, errs)
 		}
 	}
-	run(exitUsage, "1 conversations with 0 recordings", "set", "acme", "--source-retention-days", "365")
+	run(exitUsage, "1 conversation with 0 recordings", "set", "acme", "--source-retention-days", "365")
 	run(exitOK, `"sourceRetentionDays": 0`, "set", "acme", "--name", "Acme", "--json")
 	run(exitOK, "until then this can be undone", "set", "acme", "--source-retention-days", "365", "--yes")
 	run(exitOK, "tenant acme changed\n", "set", "acme", "--source-retention-days", "0")

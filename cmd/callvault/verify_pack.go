@@ -53,7 +53,7 @@ func packLines(r *evidence.Report) []string {
 		lines = append(lines, "        the log's signature was not checked, so nothing is proven; name the log's public key with --log-key")
 	}
 	if r.Unplaced > 0 {
-		lines = append(lines, fmt.Sprintf("        %d lines and seals are not in it, since they had no number in the log yet", r.Unplaced))
+		lines = append(lines, fmt.Sprintf("        lines and seals that are not in it, since they had no number in the log yet: %d", r.Unplaced))
 	}
 	if r.Unsealed > 0 {
 		lines = append(lines, fmt.Sprintf("        no seal names %s of it; only their bytes when the pack was made are proven", count(int(r.Unsealed), "archive")))

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/catalog/holds"
 	"github.com/callvault/callvault/internal/db"
@@ -89,8 +91,9 @@ func (c *Catalog) CountEnds(ctx context.Context, tenant string, days int) (n End
 
 // Text says what a source retention of so many days ends.
 func (n EndCounts) Text(days int) string {
-	return fmt.Sprintf("a source retention of %d days ends from tomorrow on: %d conversations with %d recordings (%d bytes) and %d messages, once their days have ended; "+
-		"%d more are held. They are deleted with their audio, and nothing brings them back", days, n.Conversations, n.Recordings, n.Bytes, n.Messages, n.Held)
+	return fmt.Sprintf("a source retention of %s ends from tomorrow on: %s with %s (%s) and %s, once their days have ended; held besides: %d. "+
+		"They are deleted with their audio, and nothing brings them back", english.Plural(days, "day", ""), english.Plural(int(n.Conversations), "conversation", ""),
+		english.Plural(int(n.Recordings), "recording", ""), english.Plural(int(n.Bytes), "byte", ""), english.Plural(int(n.Messages), "message", ""), n.Held)
 }
 
 // CountEnded moves recordings that ended from the counts of their hours to erased_recordings,

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/catalog/holds"
@@ -188,7 +190,7 @@ func refuseLeft(ctx context.Context, tx *db.Tx, t domain.Tenant) error {
 	if len(list) == 0 {
 		return nil
 	}
-	help := fmt.Sprintf("conversations end by its source retention of %d days, archives by its retention, and what a hold covers after that is released", t.SourceRetentionDays)
+	help := fmt.Sprintf("conversations end by its source retention of %s, archives by its retention, and what a hold covers after that is released", english.Plural(t.SourceRetentionDays, "day", ""))
 	if t.SourceRetentionDays == 0 {
 		help = fmt.Sprintf("its source retention keeps conversations for ever; set one: callvault tenant set %s --source-retention-days N", t.ID)
 	}

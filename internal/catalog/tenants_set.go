@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/clock"
 	"github.com/callvault/callvault/internal/db"
@@ -154,7 +156,8 @@ func endsFrom(ctx context.Context, tx *db.Tx, before, after domain.Tenant, ends 
 		return before.EndsFrom, nil
 	}
 	if shorter && ends == nil {
-		return time.Time{}, domain.Errorf(domain.KindConflict, "a source retention of %d days ends conversations with their audio; what it ends must be shown and confirmed", after.SourceRetentionDays)
+		return time.Time{}, domain.Errorf(domain.KindConflict, "a source retention of %s ends conversations with their audio; what it ends must be shown and confirmed",
+			english.Plural(after.SourceRetentionDays, "day", ""))
 	}
 	at, err := clock.Now(ctx, tx)
 	return db.FromMicros(at).Add(EndsWait), err

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/db"
@@ -269,7 +271,7 @@ func (d *Doctor) hours(ctx context.Context) Result {
 	case s.Yesterday.Failed+s.Other.Failed > 0:
 		return warn(saw, "the console's page Failed names the reasons; mend them, then retry there")
 	case s.Short > 0:
-		return warn(fmt.Sprintf("%s; %d days have fewer recordings than their totals say", saw, s.Short), "the console's calendar shows them as incomplete; have the platform send the recordings that were never sent, or correct a wrong total: callvault total correct")
+		return warn(fmt.Sprintf("%s; fewer recordings than their totals say: %s", saw, english.Plural(int(s.Short), "day", "")), "the console's calendar shows them as incomplete; have the platform send the recordings that were never sent, or correct a wrong total: callvault total correct")
 	}
 	return pass("%s", saw)
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/objstore"
 )
@@ -32,7 +34,7 @@ func (d *Doctor) archivesLock(ctx context.Context) Result {
 		return d.catalogFails(err)
 	}
 	if short > 0 {
-		return warn(fmt.Sprintf("%d archives are locked for less long than they are kept", short),
+		return warn(fmt.Sprintf("locked for less long than kept: %s", english.Plural(int(short), "archive", "")),
 			"wait for an hour if the lock was just turned on; else look into a worker's log for \"does not lock an archive\"")
 	}
 	return pass("%s has object lock, and every archive is locked (%s) for as long as it is kept", b.Name(), mode)

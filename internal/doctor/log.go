@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/callvault/callvault/internal/auth"
 	"github.com/callvault/callvault/internal/domain"
 	"github.com/callvault/callvault/internal/evidence"
@@ -31,15 +33,15 @@ func (d *Doctor) log(ctx context.Context) Result {
 	if err != nil {
 		return d.catalogFails(err)
 	}
-	saw := fmt.Sprintf("%d leaves", backlog.Log.Size)
+	saw := english.Plural(int(backlog.Log.Size), "leaf", "leaves")
 	age := backlog.Now.Sub(backlog.Log.Oldest).Round(time.Second)
 	switch {
 	case backlog.Log.Gone > 0:
-		return fail(fmt.Sprintf("%s; %d audit lines were taken away before they had a number", saw, backlog.Log.Gone), "run: callvault log verify, which names them")
+		return fail(fmt.Sprintf("%s; taken away before they had a number: %s", saw, english.Plural(int(backlog.Log.Gone), "audit line", "")), "run: callvault log verify, which names them")
 	case !backlog.Log.Oldest.IsZero() && age > unsealedLong:
 		return warn(fmt.Sprintf("%s; the oldest audit line without a checkpoint is %s old", saw, age), "see that a scheduler runs, and what it logs about the log")
 	case backlog.Log.LostLately > 0:
-		return warn(fmt.Sprintf("%s; the rows of %d were lost within the last day, when the catalog was restored", saw, backlog.Log.LostLately), "run: callvault log verify, which says what explains them")
+		return warn(fmt.Sprintf("%s; rows of %d were lost within the last day, when the catalog was restored", saw, backlog.Log.LostLately), "run: callvault log verify, which says what explains them")
 	}
 	return pass("%s, and no audit line waits for longer than %s", saw, unsealedLong)
 }

@@ -192,7 +192,7 @@ func TestRestoredCatalog(t *testing.T) {
 		if text := findings(r); text != "" || r.Lost != 400 || r.Size != 301+20+3+400+5+300 || r.Since != 724 {
 			f.Errorf("%+v\n%s", r, text)
 		}
-		if said := findings(f.verify("")); !strings.HasPrefix(said, "lost: 400 leaves, the last of them leaf 723, ") || strings.Count(said, "\n") != 1 {
+		if said := findings(f.verify("")); !strings.HasPrefix(said, "lost: the catalog does not have the lines of 400 leaves, the last of which is leaf 723: ") || strings.Count(said, "\n") != 1 {
 			f.Errorf("what was lost:\n%s", said)
 		}
 		f.chain(r.Checkpoint)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"filippo.io/torchwood"
+	"github.com/dustin/go-humanize/english"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/callvault/callvault/internal/catalog/merkle"
@@ -19,7 +20,7 @@ func (v *verifier) compareHeads(ctx context.Context, e edge, size int64) error {
 			return err
 		}
 		if root != h.kept.Hash {
-			v.found(FoundCheckpoint, 0, -1, "the first %d leaves are not those of the kept checkpoint: the log did not only grow since", size)
+			v.found(FoundCheckpoint, 0, -1, "the log does not begin with the %s of the kept checkpoint: it did not only grow since", english.Plural(int(size), "leaf", "leaves"))
 		}
 	}
 	for {

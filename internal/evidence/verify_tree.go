@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"filippo.io/torchwood"
+	"github.com/dustin/go-humanize/english"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/callvault/callvault/internal/catalog/merkle"
@@ -46,7 +47,7 @@ func (v *verifier) since(context.Context) error {
 	}
 	v.heads.kept, v.report.Since = &c, c.N
 	if c.N > v.state.Size {
-		v.found(FoundCheckpoint, 0, -1, "the kept checkpoint is of %d leaves, and the log has only %d: what came after them is gone", c.N, v.state.Size)
+		v.found(FoundCheckpoint, 0, -1, "the kept checkpoint is of %s, and the log has only %d: what came after is gone", english.Plural(int(c.N), "leaf", "leaves"), v.state.Size)
 	}
 	return nil
 }
@@ -77,8 +78,8 @@ func (v *verifier) leaves(ctx context.Context) error {
 		v.opts.Progress(next, v.state.Size)
 	}
 	if lost := v.report.Lost; lost > v.opts.Lost {
-		v.found(FoundLost, 0, v.lastLost, "%d leaves, the last of them leaf %d, are of lines that the catalog does not have: it lost them when it was restored from a backup, "+
-			"or somebody took them away; where restores explain them all, verify with --lost %d", lost, v.lastLost, lost)
+		v.found(FoundLost, 0, v.lastLost, "the catalog does not have the lines of %s, the last of which is leaf %d: it lost them when it was restored from a backup, "+
+			"or somebody took them away; where restores explain them all, verify with --lost %d", english.Plural(int(lost), "leaf", "leaves"), v.lastLost, lost)
 	}
 	if v.heads.last < v.state.Checkpoint {
 		v.found(FoundCheckpoint, 0, -1, "the catalog lacks the checkpoints from %d to %d", v.heads.last+1, v.state.Checkpoint)

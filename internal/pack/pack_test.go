@@ -348,7 +348,7 @@ func TestChangedPacks(t *testing.T) {
 		}), resum), `"lines.ndjson" line 6: It stands behind a later line, or twice.`},
 		"a changed seal":                           {change("seals.ndjson", func(s string) string { return strings.Replace(s, `\"noDataHours\":23`, `\"noDataHours\":22`, 1) }), `"seals.ndjson" line 1: The seal: `},
 		"a changed seal's salt":                    {change("seals.ndjson", func(s string) string { return strings.Replace(s, `\"totalSessions\":1`, `\"totalSessions\":2`, 1) }), `"seals.ndjson" line 1: It was changed`},
-		"a changed table":                          {change("holds.ndjson", func(s string) string { return s + "{}\n" }), `"holds.ndjson": It has 1 lines`},
+		"a changed table":                          {change("holds.ndjson", func(s string) string { return s + "{}\n" }), `"holds.ndjson": It has 1 line;`},
 		"a changed archive":                        {change(zip, func(s string) string { return strings.Replace(s, "audio", "avdio", 1) }), `they are damaged`},
 		"a file that is gone":                      {func(dir string) error { return os.Remove(filepath.Join(dir, "totals.ndjson")) }, `"totals.ndjson": It cannot be read`},
 		"exchanged keys of the log":                {change("log-keys.txt", func(string) string { return "callvault/x+00000000+AAAA\n" }), `"log-keys.txt": It`},
