@@ -140,18 +140,21 @@ func (c *Catalog) setTenant(ctx context.Context, tx *db.Tx, id string, change fu
 	}
 	changed := changedSettings(before, t)
 	d := tenantDetail{Changed: &changed, Ended: ended, Origin: o}
-	if !t.EndsFrom.Equal(before.EndsFrom) {
+	if !from.IsZero() && !from.Equal(before.EndsFrom) {
 		d.Ends, d.EndsFrom = ends, &t.EndsFrom
 	}
 	return t, o.Append(ctx, tx, at, id, ActionTenant, d)
 }
 
-// endsFrom gives when conversations end by the tenant's source retention. One that is shorter than
-// before begins a day later, so that it can be undone. So does one with a new key prefix, because
-// objects under it end that callvault did not write.
+// endsFrom gives when conversations end by the tenant's source retention; zero for one that keeps
+// them for ever. One that is shorter than before begins a day later, so that it can be undone. So
+// does one with a new key prefix, because objects under it end that callvault did not write.
 func endsFrom(ctx context.Context, tx *db.Tx, before, after domain.Tenant, ends *EndCounts) (time.Time, error) {
+	if after.SourceRetentionDays == 0 {
+		return time.Time{}, nil
+	}
 	shorter := domain.Shortens(before.SourceRetentionDays, after.SourceRetentionDays)
-	prefix := after.SourceRetentionDays > 0 && after.KeyPrefix != "" && after.KeyPrefix != before.KeyPrefix
+	prefix := after.KeyPrefix != "" && after.KeyPrefix != before.KeyPrefix
 	if !shorter && !prefix {
 		return before.EndsFrom, nil
 	}
