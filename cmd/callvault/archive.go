@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -48,8 +49,10 @@ type archiveJSON struct {
 	Empty        int   `json:"empty"`        // hours without recordings
 	MissingFiles int   `json:"missingFiles"` // recordings that archives declare missing
 	ShortBy      int64 `json:"shortBy"`      // recordings that are fewer than the totals say
+	Surplus      int64 `json:"surplus"`      // recordings that are more
 	Enabled      bool  `json:"enabled"`      // the tenant may fetch them: it has daily_audio_recordings
 
+	off      []string  // totals that are not what is registered
 	started  time.Time // by the catalog's clock, before the hours were made due
 	queueErr error     // why the hours could not be enqueued now
 }
@@ -58,7 +61,17 @@ type archiveJSON struct {
 func setHours(r *archiveJSON, v catalog.DayView, hour int) {
 	n := v.CountsOf(hour)
 	r.Waiting, r.Failed, r.Empty, r.MissingFiles = n.Pending+n.Rebuilding, n.Failed, n.NoData, n.Missing
-	r.ShortBy = v.ShortBy(hour)
+	r.ShortBy, r.Surplus = v.OffBy(hour)
+	r.off = nil
+	v.Totals.Each(func(of int, total, registered int64) {
+		if total != registered && (hour < 0 || of == hour) {
+			name := "the day"
+			if of != domain.WholeDay {
+				name = fmt.Sprintf("hour %02d", of)
+			}
+			r.off = append(r.off, fmt.Sprintf("%s has %d of %d", name, registered, total))
+		}
+	})
 	r.Complete, r.Incomplete = n.Complete(), n.Lacking-n.Rebuilding
 }
 
@@ -118,7 +131,13 @@ func (r archiveJSON) text() string {
 		s += fmt.Sprintf(", %d incomplete; %s missing from the archives", r.Incomplete, count(r.MissingFiles, "recording"))
 	}
 	if r.ShortBy > 0 {
-		s += fmt.Sprintf("; not complete: %s fewer than the totals of the platform's own records say", count(int(r.ShortBy), "recording"))
+		s += fmt.Sprintf("; not complete: %s fewer than the platform's totals say", count(int(r.ShortBy), "recording"))
+	}
+	if r.Surplus > 0 {
+		s += fmt.Sprintf("; %s more than the platform's totals say", count(int(r.Surplus), "recording"))
+	}
+	if len(r.off) > 0 {
+		s += " (" + strings.Join(r.off, ", ") + ")"
 	}
 	return s
 }

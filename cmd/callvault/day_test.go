@@ -46,4 +46,16 @@ func TestOneIsOne(t *testing.T) {
 	if got := (archiveJSON{Tenant: "acme", Day: "2025-12-12", Due: 2, Complete: 23, Incomplete: 1, Empty: 22, MissingFiles: 1}).text(); got != "2025-12-12 of acme: 2 hours were due; now 23 complete (22 no data), 0 pending, 0 failed, 1 incomplete; 1 recording missing from the archives" {
 		t.Error(got)
 	}
+	v := catalog.DayView{Short: 1, Surplus: 2, Totals: catalog.Totals{Hours: [24]*int64{7: new(int64(3)), 8: new(int64(0)), 9: new(int64(5))}, Registered: [24]int64{7: 2, 8: 2, 9: 5}}}
+	for hour, want := range map[int]string{
+		-1: "; not complete: 1 recording fewer than the platform's totals say; 2 recordings more than the platform's totals say (hour 07 has 2 of 3, hour 08 has 2 of 0)",
+		7:  "; not complete: 1 recording fewer than the platform's totals say (hour 07 has 2 of 3)",
+		9:  "0 failed",
+	} {
+		var r archiveJSON
+		setHours(&r, v, hour)
+		if got := r.text(); !strings.HasSuffix(got, want) {
+			t.Errorf("hour %d: %s", hour, got)
+		}
+	}
 }

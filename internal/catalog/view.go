@@ -91,15 +91,16 @@ func (v DayView) CountsOf(hour int) (out DayCounts) {
 	return out
 }
 
-// ShortBy is by how many recordings the day is short of its totals, or one hour where hour >= 0.
-func (v DayView) ShortBy(hour int) int64 {
+// OffBy is by how many recordings the day is short of its totals, and by how many it has more; or
+// one hour where hour >= 0.
+func (v DayView) OffBy(hour int) (short, surplus int64) {
 	if hour < 0 {
-		return v.Short
+		return v.Short, v.Surplus
 	}
 	if total := v.Totals.Hours[hour]; total != nil {
-		return max(*total-v.Totals.Registered[hour], 0)
+		return max(*total-v.Totals.Registered[hour], 0), max(v.Totals.Registered[hour]-*total, 0)
 	}
-	return 0
+	return 0, 0
 }
 
 // HourEnd is what an hour was when its day ended.
