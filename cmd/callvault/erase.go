@@ -30,7 +30,7 @@ func (*eraseCmd) Help() string {
 type eraseOrderCmd struct {
 	config.Parts `embed:"" group:"Storage:"`
 	Tenant       string   `required:"" help:"The tenant's id."`
-	Reason       string   `required:"" help:"Why; the order and the audit log keep it. Name no person."`
+	Reason       reason   `required:"" help:"Why; the order and the audit log keep it. Name no person."`
 	Conversation []string `sep:"none" xor:"who" placeholder:"ID" help:"Conversation to erase. Repeatable."`
 	User         string   `xor:"who" placeholder:"ID" help:"Erase the conversations whose user has this id."`
 	Phone        string   `xor:"who" placeholder:"NUMBER" help:"Erase the conversations with this caller or callee, however the number is written."`
@@ -62,7 +62,7 @@ func (c *eraseOrderCmd) Run(ctx context.Context, d *deps) error {
 			return err
 		}
 		eraser := p.Eraser(log)
-		r := lifecycle.ErasureRequest{Tenant: c.Tenant, Conversations: c.Conversation, Reason: c.Reason, Origin: commandOrigin()}
+		r := lifecycle.ErasureRequest{Tenant: c.Tenant, Conversations: c.Conversation, Reason: string(c.Reason), Origin: commandOrigin()}
 		if err := c.resolve(ctx, eraser, &r); err != nil {
 			return err
 		}

@@ -1,14 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/callvault/callvault/internal/app"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/holds"
-	"github.com/callvault/callvault/internal/domain"
 )
 
 // holdCmd holds the commands about legal holds.
@@ -21,11 +22,11 @@ type holdCmd struct {
 type holdCreateCmd struct {
 	tenantFlags  `embed:""`
 	Name         string   `required:"" help:"Name of the hold, such as the matter's number; unique among the tenant's active holds."`
-	Reason       string   `required:"" help:"Why; the hold and the audit log keep it."`
-	From         string   `placeholder:"DAY" help:"First day that is held, YYYY-MM-DD, UTC."`
-	To           string   `placeholder:"DAY" help:"Last day that is held."`
-	Conversation []string `sep:"none" placeholder:"ID" help:"Conversation that is held. Repeatable."`
-	All          bool     `help:"Hold all that the tenant has, and what comes."`
+	Reason       reason   `required:"" help:"Why; the hold and the audit log keep it."`
+	From         string   `and:"days" xor:"scope" placeholder:"DAY" help:"First UTC day that is held: YYYY-MM-DD, yesterday or today."`
+	To           string   `and:"days" placeholder:"DAY" help:"Last day that is held."`
+	Conversation []string `sep:"none" xor:"scope" placeholder:"ID" help:"Conversation that is held. Repeatable."`
+	All          bool     `xor:"scope" help:"Hold all that the tenant has, and what comes."`
 }
 
 func (*holdCreateCmd) Help() string {
@@ -39,7 +40,18 @@ func (*holdCreateCmd) Help() string {
 }
 
 func (c *holdCreateCmd) Run(ctx context.Context, d *deps) error {
-	o := holds.Order{Tenant: c.Tenant, Name: c.Name, Reason: c.Reason, All: c.All, Conversations: c.Conversation, From: domain.Day(c.From), To: domain.Day(c.To)}
+	o := holds.Order{Tenant: c.Tenant, Name: c.Name, Reason: string(c.Reason), All: c.All, Conversations: c.Conversation}
+	if c.From != "" {
+		var errFrom, errTo error
+		now := time.Now()
+		o.From, errFrom = parseDay(c.From, now)
+		o.To, errTo = parseDay(c.To, now)
+		if err := cmp.Or(errFrom, errTo); err != nil {
+			return err
+		}
+	} else if !c.All && len(c.Conversation) == 0 {
+		return &usageError{"nothing to hold; add --from and --to, at least one --conversation, or --all"}
+	}
 	if err := o.Check(); err != nil {
 		return err
 	}
@@ -115,7 +127,7 @@ func (c *holdListCmd) Run(ctx context.Context, d *deps) error {
 type holdReleaseCmd struct {
 	tenantFlags `embed:""`
 	Name        string `arg:"" help:"Name of the hold, as list shows it."`
-	Reason      string `required:"" help:"Why; the hold and the audit log keep it."`
+	Reason      reason `required:"" help:"Why; the hold and the audit log keep it."`
 }
 
 func (*holdReleaseCmd) Help() string {
@@ -125,7 +137,7 @@ func (*holdReleaseCmd) Help() string {
 
 func (c *holdReleaseCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		h, err := p.Catalog.ReleaseHold(ctx, c.Tenant, c.Name, c.Reason, commandOrigin())
+		h, err := p.Catalog.ReleaseHold(ctx, c.Tenant, c.Name, string(c.Reason), commandOrigin())
 		if err != nil {
 			return err
 		}

@@ -8,12 +8,11 @@ import (
 func TestHold(t *testing.T) {
 	_, data := newCatalog(t)
 	for want, args := range map[string][]string{
-		"--reason":                 {"create", "--name", "a", "--all"},
-		"the reason is missing":    {"create", "--name", "a", "--reason", " ", "--all"},
-		"give one of the three":    {"create", "--name", "a", "--reason", "r"},
+		"add --from and --to, ":    {"create", "--name", "a", "--reason", "r"},
 		"the wrong way round":      {"create", "--name", "a", "--reason", "r", "--from", "2025-12-12", "--to", "2025-12-11"},
-		"the first and the last":   {"create", "--name", "a", "--reason", "r", "--from", "2025-12-12"},
-		"is not a day":             {"create", "--name", "a", "--reason", "r", "--from", "2025-12-12", "--to", "today"},
+		"--to must be used":        {"create", "--name", "a", "--reason", "r", "--from", "2025-12-12"},
+		"is not a day":             {"create", "--name", "a", "--reason", "r", "--from", "yesterday", "--to", "tomorrow"},
+		"can't be used together":   {"create", "--name", "a", "--reason", "r", "--from", "yesterday", "--to", "today", "--all"},
 		"name is empty":            {"create", "--name", "", "--reason", "r", "--all"},
 		`has no active hold "x"`:   {"release", "x", "--reason", "r"},
 		`"nobody" does not exist`:  {"create", "--name", "a", "--reason", "r", "--all", "--tenant", "nobody"},
@@ -24,6 +23,11 @@ func TestHold(t *testing.T) {
 			t.Errorf("%v: exit %d, printed %q and %q, want %q", args, code, out, errs, want)
 		}
 	}
+	for _, reason := range []string{"", " "} {
+		expect(t, nil, exitUsage, "--reason|the reason is missing", "hold", "create", data, "--tenant", "acme", "--name", "a", "--all", "--reason", reason)
+	}
+	expect(t, nil, exitUsage, "--reason", "hold", "create", data, "--tenant", "acme", "--name", "a", "--all")
+	expect(t, nil, exitOK, "hold m 6 covers 20", "hold", "create", data, "--tenant", "acme", "--name", "m 6", "--reason", "r", "--from", "yesterday", "--to", "today")
 	expect(t, nil, exitOK, "nothing is known yet of c,1", "hold", "create", data, "--tenant", "acme", "--name", "m 7", "--reason", "r", "--conversation", "c,1")
 	code, _, errs := callvault(t, nil, "hold", "create", data, "--tenant", "acme", "--name", "m 7", "--reason", "r", "--all")
 	if code != exitFailed || !strings.Contains(errs, "choose another name") {

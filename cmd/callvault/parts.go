@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -17,6 +19,17 @@ type tenantFlags struct {
 	config.Parts `embed:"" group:"Storage:"`
 	Tenant       string `required:"" help:"The tenant's id."`
 	JSON         bool   `help:"Print JSON."`
+}
+
+// reason is that of a change, which must not be empty.
+type reason string
+
+// Validate is called by kong for a flag that was given.
+func (r reason) Validate() error {
+	if strings.TrimSpace(string(r)) == "" {
+		return errors.New("the reason is missing; give one")
+	}
+	return nil
 }
 
 // actor is who the audit log names for what is done on the command line.

@@ -23,7 +23,7 @@ type recordingCorrectCmd struct {
 	config.Parts `embed:"" group:"Storage:"`
 	Tenant       string  `required:"" help:"The tenant's id."`
 	Key          string  `required:"" placeholder:"OBJECTKEY" help:"The recording's object key, as its hour's page names it."`
-	Reason       string  `required:"" help:"Why; the audit log keeps it."`
+	Reason       reason  `required:"" help:"Why; the audit log keeps it."`
 	Size         *int64  `placeholder:"N" help:"Size of its audio, in bytes."`
 	CRC32        *string `name:"crc32" placeholder:"X" help:"CRC-32 of its audio, 8 hex digits."`
 	SHA256       *string `name:"sha256" placeholder:"X" help:"SHA-256 of its audio, 64 hex digits."`
@@ -46,7 +46,7 @@ func (*recordingCorrectCmd) Help() string {
 }
 
 func (c *recordingCorrectCmd) Run(ctx context.Context, d *deps) error {
-	body := map[string]any{"objectKey": c.Key, "reason": c.Reason}
+	body := map[string]any{"objectKey": c.Key, "reason": string(c.Reason)}
 	setIfGiven(body, "sizeBytes", c.Size)
 	setIfGiven(body, "crc32", c.CRC32)
 	setIfGiven(body, "sha256", c.SHA256)

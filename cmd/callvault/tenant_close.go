@@ -14,7 +14,7 @@ import (
 type tenantCloseCmd struct {
 	config.Parts `embed:"" group:"Storage:"`
 	ID           string `arg:"" help:"The tenant's id."`
-	Reason       string `required:"" placeholder:"TEXT" help:"Why; the audit log keeps it."`
+	Reason       reason `required:"" placeholder:"TEXT" help:"Why; the audit log keeps it."`
 	Yes          bool   `help:"Do not ask."`
 	JSON         bool   `help:"Print JSON."`
 }
@@ -39,7 +39,7 @@ func (c *tenantCloseCmd) Run(ctx context.Context, d *deps) error {
 		if err := d.confirm(ctx, c.Yes, c.JSON, "closing "+c.ID+" ends its credentials, tokens and links at once"); err != nil {
 			return err
 		}
-		ended, err := p.Catalog.CloseTenant(ctx, c.ID, c.Reason, commandOrigin())
+		ended, err := p.Catalog.CloseTenant(ctx, c.ID, string(c.Reason), commandOrigin())
 		if err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func (c *tenantCloseCmd) Run(ctx context.Context, d *deps) error {
 type tenantOpenCmd struct {
 	config.Parts `embed:"" group:"Storage:"`
 	ID           string `arg:"" help:"The tenant's id."`
-	Reason       string `required:"" placeholder:"TEXT" help:"Why; the audit log keeps it."`
+	Reason       reason `required:"" placeholder:"TEXT" help:"Why; the audit log keeps it."`
 	JSON         bool   `help:"Print JSON."`
 }
 
@@ -71,7 +71,7 @@ func (*tenantOpenCmd) Help() string {
 
 func (c *tenantOpenCmd) Run(ctx context.Context, d *deps) error {
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
-		if err := p.Catalog.OpenTenant(ctx, c.ID, c.Reason, commandOrigin()); err != nil {
+		if err := p.Catalog.OpenTenant(ctx, c.ID, string(c.Reason), commandOrigin()); err != nil {
 			return err
 		}
 		t, err := p.Catalog.Tenant(ctx, c.ID)

@@ -23,7 +23,7 @@ type totalScope struct {
 	Tenant       string `required:"" help:"The tenant's id."`
 	Day          string `required:"" help:"The UTC day: YYYY-MM-DD, yesterday or today." placeholder:"DAY"`
 	Hour         *int   `help:"The total of this hour, 0 to 23; without it, that of the whole day." placeholder:"H"`
-	Reason       string `required:"" help:"Why; the audit log keeps it."`
+	Reason       reason `required:"" help:"Why; the audit log keeps it."`
 	JSON         bool   `help:"Print JSON."`
 }
 
@@ -59,7 +59,7 @@ func (c *totalScope) change(ctx context.Context, d *deps, recordings *int64) err
 	if err != nil {
 		return err
 	}
-	k := catalog.TotalCorrection{Tenant: c.Tenant, Day: day, Hour: domain.WholeDay, Recordings: recordings, Reason: c.Reason, Origin: commandOrigin()}
+	k := catalog.TotalCorrection{Tenant: c.Tenant, Day: day, Hour: domain.WholeDay, Recordings: recordings, Reason: string(c.Reason), Origin: commandOrigin()}
 	if c.Hour != nil {
 		if k.Hour = *c.Hour; k.Hour < 0 || k.Hour > 23 {
 			return &usageError{fmt.Sprintf("--hour %d is no hour of the day; use 0 to 23", k.Hour)}
