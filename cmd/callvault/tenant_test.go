@@ -130,6 +130,9 @@ func TestTenantEnds(t *testing.T) {
 	expect(t, nil, exitFailed, "tenant acme is closed", "import", "--tenant", "acme", filepath.Join(dir, "old.ndjson"), data)
 	expect(t, nil, exitFailed, "tenant acme is closed", "key", "create", "--tenant", "acme", data)
 	run(exitFailed, "tenant acme has 1 conversation left", "delete", "acme", "--yes")
+	expect(t, nil, exitOK, "covers all", "hold", "create", "--tenant", "acme", "--name", "h", "--reason", "r", "--all", data)
+	expect(t, nil, exitOK, "released", "hold", "release", "--tenant", "acme", "h", "--reason", "r", data)
+	run(exitFailed, "; a released hold covers until "+string(domain.DayOf(time.Now()).Add(1))+"T", "delete", "acme", "--yes")
 	run(exitOK, "tenant acme is open", "open", "acme", "--reason", "by mistake")
 
 	run(exitOK, "created", "create", "beta", "--source-retention-days", "30")

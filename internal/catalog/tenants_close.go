@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize/english"
 
@@ -190,9 +191,16 @@ func refuseLeft(ctx context.Context, tx *db.Tx, t domain.Tenant) error {
 	if len(list) == 0 {
 		return nil
 	}
-	help := fmt.Sprintf("conversations end by its source retention of %s, archives by its retention, and what a hold covers after that is released", english.Plural(t.SourceRetentionDays, "day", ""))
+	help := fmt.Sprintf("conversations end by its source retention of %s, archives by its retention, and what a hold covers a day after its release", english.Plural(t.SourceRetentionDays, "day", ""))
 	if t.SourceRetentionDays == 0 {
 		help = fmt.Sprintf("its source retention keeps conversations for ever; set one: callvault tenant set %s --source-retention-days N", t.ID)
+	}
+	until, err := holds.CoverUntil(ctx, tx, t.ID)
+	if err != nil {
+		return err
+	}
+	if !until.IsZero() {
+		help += "; a released hold covers until " + until.Format(time.RFC3339)
 	}
 	return domain.Errorf(domain.KindConflict, "tenant %s has %s left; %s", t.ID, strings.Join(list, ", "), help)
 }

@@ -80,6 +80,12 @@ func active(tenant string) string {
 		tenant, safety.Microseconds())
 }
 
+// CoverUntil gives until when a tenant's released holds cover; the zero time when none does.
+func CoverUntil(ctx context.Context, tx *db.Tx, tenant string) (until time.Time, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT max(h_.released_us) + $2 FROM holds h_ WHERE `+active("$1"), tenant, safety.Microseconds()).Scan(db.Time(&until))
+	return until, err
+}
+
 func conversationOf(conversation string) string {
 	return fmt.Sprintf(`h_.scope = 'all'
 		OR h_.scope = 'conversations' AND EXISTS (SELECT 1 FROM hold_conversations l_ WHERE l_.hold = h_.id AND l_.conversation_id = %[1]s)
