@@ -10,6 +10,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/callvault/callvault/client/dayseal"
 	"github.com/callvault/callvault/internal/catalog/merkle"
 	"github.com/callvault/callvault/internal/db"
 	"github.com/callvault/callvault/internal/domain"
@@ -17,27 +18,18 @@ import (
 
 // daySeal is the data of a seal's leaf. The keys and their order are those of the wire.
 type daySeal struct {
-	Tenant         string         `json:"tenant"`
-	Day            domain.Day     `json:"utcDay"`
-	Hours          [24]sealedHour `json:"hours"`
-	AvailableHours int            `json:"availableHours"`
-	NoDataHours    int            `json:"noDataHours"`
-	PendingHours   int            `json:"pendingHours"`
-	FailedHours    int            `json:"failedHours"`
-	TotalSessions  int64          `json:"totalSessions"`
-	TotalFiles     int64          `json:"totalFiles"`
-	TotalSizeBytes int64          `json:"totalSizeBytes"`
-	SealedAt       string         `json:"sealedAt"`
-	Salt           string         `json:"salt"`
-}
-
-type sealedHour struct {
-	Hour             string  `json:"hour"`
-	State            string  `json:"state"`
-	Revision         int64   `json:"revision"`
-	ManifestSHA256   *string `json:"manifestSha256"`
-	FileCount        int64   `json:"fileCount"`
-	MissingFileCount int64   `json:"missingFileCount"`
+	Tenant         string           `json:"tenant"`
+	Day            domain.Day       `json:"utcDay"`
+	Hours          [24]dayseal.Hour `json:"hours"`
+	AvailableHours int              `json:"availableHours"`
+	NoDataHours    int              `json:"noDataHours"`
+	PendingHours   int              `json:"pendingHours"`
+	FailedHours    int              `json:"failedHours"`
+	TotalSessions  int64            `json:"totalSessions"`
+	TotalFiles     int64            `json:"totalFiles"`
+	TotalSizeBytes int64            `json:"totalSizeBytes"`
+	SealedAt       string           `json:"sealedAt"`
+	Salt           string           `json:"salt"`
 }
 
 // sealDay makes a seal of a locked day of which no hour is pending. When the day ends, it is called
@@ -82,7 +74,7 @@ func readSeal(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (da
 		return s, err
 	}
 	for i := range s.Hours {
-		s.Hours[i] = sealedHour{Hour: domain.HourKey{Hour: i}.HH(), State: StatePending}
+		s.Hours[i] = dayseal.Hour{Hour: domain.HourKey{Hour: i}.HH(), State: StatePending}
 	}
 	err := db.Each(ctx, tx, func(rows *sql.Rows) error {
 		h, err := scanServed(rows)
