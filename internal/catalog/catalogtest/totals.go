@@ -163,15 +163,13 @@ func totalOfEndedDay(f *fixture) {
 	f.plan()
 	f.pass(4 * 24 * time.Hour)
 	f.must(PauseDeletions(f.ctx, f.c, 0))
-	_, err := f.c.ExpireDays(f.ctx, 10)
-	f.must(err)
+	f.expire(1)
 	equal(f, "taken in", f.takeTotals(f.total(3, 4)).Changed, 1)
 	equal(f, "the day", f.comparison(), "short 4 surplus 0")
 	old := f.total(3, 1)
 	old.Value.Day = f.day.Add(-400)
 	equal(f, "of a day long ago", f.takeTotals(old).Changed, 1)
-	_, err = f.c.ExpireDays(f.ctx, 10)
-	f.must(err)
+	f.expire(1)
 	f.daysOff("the first one only", 0, 1, 0)
 }
 
