@@ -263,7 +263,7 @@ func badText(all, bad, beside int) string {
 	text := humanize.Comma(int64(bad)) + " of " + count(all, "archive")
 	switch {
 	case bad == 0:
-		return count(beside, "file") + " beside " + count(all, "archive")
+		return "day.json or day.seal of " + count(beside, "day")
 	case all == 1:
 		text = "this archive"
 	}

@@ -75,7 +75,7 @@ func (w *verifyTargets) seal(dir string) *sealed {
 	if w.keys == nil {
 		return s
 	}
-	if err := w.keys.VerifyProof(day.Data(), day.Proof); err != nil {
+	if err = w.keys.VerifyProof(day.Data(), day.Proof); err != nil {
 		v := verifyResult{}
 		v.Path, v.UTCDay = path, day.Day
 		v.AddProblem("", "The seal is not proven: %v.", err)
