@@ -113,7 +113,7 @@ type Deps struct {
 	Queue     Queue
 	Endpoints Endpoints // makes and changes webhooks
 	Eraser    Eraser
-	Archives  web.Store             // the bucket of archives
+	Archives  web.Versions          // the bucket of archives
 	Downloads *web.DownloadLimiter  // of archives
 	Redis     redis.UniversalClient // of the queues; without it there is no dashboard
 	Metrics   http.HandlerFunc      // answers /metrics; without it there is no such path

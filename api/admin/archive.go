@@ -94,7 +94,8 @@ func (h *handler) openArchive(r *http.Request) (o openedArchive, content web.Con
 	if err != nil {
 		return o, content, err
 	}
-	info, err := h.deps.Archives.Stat(ctx, a.ObjectKey)
+	store := web.Version{Versions: h.deps.Archives, ID: a.VersionID}
+	info, err := store.Stat(ctx, a.ObjectKey)
 	if err == nil && info.Size != a.Size {
 		err = domain.Errorf(domain.KindStoreFault, "archive %s has %d bytes in the object store, not %d", a.ObjectKey, info.Size, a.Size)
 	}
@@ -103,5 +104,5 @@ func (h *handler) openArchive(r *http.Request) (o openedArchive, content web.Con
 	}
 	o = openedArchive{tenant: key.Tenant, name: web.FileName(key.Tenant + "_" + string(key.Day) + "_" + key.HH() + ".zip"),
 		detail: archiveReadDetail{key.Day, key.HH(), revision, a.ObjectKey, origin(r)}}
-	return o, web.ObjectContent(h.deps.Archives, a.ObjectKey, info, h.deps.Downloads, web.DownloadKey{Tenant: key.Tenant, Object: a.ObjectKey, Address: web.Remote(r)}), err
+	return o, web.ObjectContent(store, a.ObjectKey, info, h.deps.Downloads, web.DownloadKey{Tenant: key.Tenant, Object: a.ObjectKey, Address: web.Remote(r)}), err
 }

@@ -47,6 +47,13 @@ func TestHoldAPI(t *testing.T) {
 		for bad, status := range map[string]int{"/archives/2": 404, "/archives/x": 400, "/archives/0": 400} {
 			f.equal(bad, f.ask("GET", hour+bad, "", "Authorization", "Bearer "+adminToken).Status, status)
 		}
+		if _, err := f.catalog.DB().ExecContext(f.Context(), `UPDATE archives SET version_id = 'v1'`); err != nil {
+			f.Fatal(err)
+		}
+		for version, status := range map[string]int{"v1": 200, "v2": 404} { // what somebody puts over the key is another version
+			f.archives.Version = version
+			f.equal(version, f.ask("GET", hour+"/archives/1", "", "Authorization", "Bearer "+adminToken).Status, status)
+		}
 
 		f.call("POST", path+"/release", `{"name":"matter/7"}`, 400)
 		f.call("POST", path+"/release", `{"name":"none","reason":"r"}`, 404)

@@ -85,7 +85,7 @@ func (h *handler) openLink(ctx context.Context, r *http.Request) (auth.Link, err
 // download is counted, because errors are not counted.
 func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *http.Request, link auth.Link, access catalog.LinkAccess) error {
 	archive := *access.Archive
-	store := version{h.deps.Store, archive.VersionID}
+	store := web.Version{Versions: h.deps.Store, ID: archive.VersionID}
 	info, err := h.lookUp(ctx, store, archive)
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func (h *handler) serveArchive(ctx context.Context, w http.ResponseWriter, r *ht
 }
 
 // lookUp looks an archive up in the object store, before a byte of it is promised.
-func (h *handler) lookUp(ctx context.Context, store version, archive catalog.LinkedArchive) (objstore.Info, error) {
+func (h *handler) lookUp(ctx context.Context, store web.Version, archive catalog.LinkedArchive) (objstore.Info, error) {
 	info, err := store.Stat(ctx, archive.ObjectKey)
 	if domain.KindOf(err) == domain.KindNotFound && archive.VersionID != "" {
 		_, newest := h.deps.Store.StatVersion(ctx, archive.ObjectKey, "")

@@ -54,7 +54,7 @@ type fixture struct {
 
 // objects is a bucket in S3.
 type objects interface {
-	recordings.Archives
+	web.Versions
 	web.Presigner
 }
 

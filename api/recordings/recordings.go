@@ -66,7 +66,7 @@ type Deps struct {
 	Tokens    Tokens
 	Links     Links
 	Proofs    Proofs
-	Store     Archives      // their bucket
+	Store     web.Versions  // their bucket
 	Presigner web.Presigner // links redirect to its URLs; nil when the bytes are proxied
 	Downloads *web.DownloadLimiter
 	Log       *zap.Logger

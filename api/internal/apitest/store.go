@@ -22,9 +22,10 @@ import (
 type Store struct {
 	mu      sync.Mutex
 	objects map[string][]byte
-	Fail    error // of every call
-	FailGet error // of every Get
-	Cold    bool  // every object is in cold storage
+	Fail    error  // of every call
+	FailGet error  // of every Get
+	Cold    bool   // every object is in cold storage
+	Version string // of every object; no other one can be read by its version
 }
 
 // Put stores an object.
@@ -44,14 +45,14 @@ func (s *Store) Delete(key string) {
 	delete(s.objects, key)
 }
 
-func (s *Store) find(key string) ([]byte, string, error) {
+func (s *Store) find(key, version string) ([]byte, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.Fail != nil {
 		return nil, "", s.Fail
 	}
 	data, ok := s.objects[key]
-	if !ok {
+	if !ok || version != "" && version != s.Version {
 		return nil, "", domain.Errorf(domain.KindNotFound, "no such object")
 	}
 	sum := sha256.Sum256(data)
@@ -59,19 +60,19 @@ func (s *Store) find(key string) ([]byte, string, error) {
 }
 
 // Stat tells about an object.
-func (s *Store) Stat(_ context.Context, key string) (objstore.Info, error) {
-	data, etag, err := s.find(key)
-	return objstore.Info{Size: int64(len(data)), ETag: etag, ContentType: "application/zip", Cold: s.Cold}, err
+func (s *Store) Stat(ctx context.Context, key string) (objstore.Info, error) {
+	return s.StatVersion(ctx, key, "")
 }
 
-// StatVersion is Stat: it keeps no versions.
-func (s *Store) StatVersion(ctx context.Context, key, _ string) (objstore.Info, error) {
-	return s.Stat(ctx, key)
+// StatVersion tells about one version of an object.
+func (s *Store) StatVersion(_ context.Context, key, version string) (objstore.Info, error) {
+	data, etag, err := s.find(key, version)
+	return objstore.Info{Size: int64(len(data)), ETag: etag, ContentType: "application/zip", Cold: s.Cold}, err
 }
 
 // Get opens an object.
 func (s *Store) Get(_ context.Context, key string, o objstore.GetOptions) (*objstore.Object, error) {
-	data, etag, err := s.find(key)
+	data, etag, err := s.find(key, o.Version)
 	if err := cmp.Or(err, s.FailGet); err != nil {
 		return nil, err
 	}

@@ -39,6 +39,29 @@ type Store interface {
 	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
 }
 
+// Versions are the versions of a bucket's objects. Errors are those of package objstore.
+type Versions interface {
+	StatVersion(ctx context.Context, key, version string) (objstore.Info, error)
+	Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error)
+}
+
+// Version is a [Store] of one version of an object, whatever others have put over its key since.
+type Version struct {
+	Versions
+	ID string // "" where the bucket keeps no versions
+}
+
+// Stat implements [Store].
+func (v Version) Stat(ctx context.Context, key string) (objstore.Info, error) {
+	return v.StatVersion(ctx, key, v.ID)
+}
+
+// Get implements [Store].
+func (v Version) Get(ctx context.Context, key string, opts objstore.GetOptions) (*objstore.Object, error) {
+	opts.Version = v.ID
+	return v.Versions.Get(ctx, key, opts)
+}
+
 // Presigner makes URLs at which clients read a bucket's objects from the object store.
 type Presigner interface {
 	Presign(ctx context.Context, key string, ttl time.Duration, opts objstore.PresignOptions) (string, error)
