@@ -37,8 +37,8 @@ const keptStateSQL = `CASE WHEN EXISTS (SELECT 1 FROM days d_ WHERE d_.tenant = 
 // DoomUnused dooms archives that nobody needs any more: superseded ones whose last link has ended,
 // unfinished ones whose claim is gone, and retained ones whose hold was released: at most limit. It
 // says how many. What a hold protects waits, until the hold is released or its hour has a newer
-// revision, and so does what may be the last copy of a recording. It does nothing while deletions
-// pause.
+// revision, and so does what may be the last copy of a recording, until the day's end. It does
+// nothing while deletions pause.
 func (c *Catalog) DoomUnused(ctx context.Context, limit int) (int, error) {
 	type row struct {
 		domain.HourKey
@@ -62,16 +62,20 @@ const unusedArchivesSQL = `SELECT tenant, day, hour, object_key FROM archives WH
 		LIMIT $1`
 
 // lastCopySQL is true for superseded archives that may have recordings which the served revision
-// lacks: their sources went meanwhile. They stay until the day's end.
-const lastCopySQL = `archives.state = 'superseded' AND EXISTS (SELECT 1 FROM archives n_ WHERE n_.tenant = archives.tenant AND n_.day = archives.day
-	AND n_.hour = archives.hour AND n_.state = 'published' AND n_.missing_count > 0 AND n_.missing <> archives.missing)`
+// lacks, or which the next one may lack: their sources went meanwhile. They stay until the day's
+// end.
+const lastCopySQL = `(archives.state = 'superseded' AND (
+	EXISTS (SELECT 1 FROM archives n_ WHERE n_.tenant = archives.tenant AND n_.day = archives.day
+		AND n_.hour = archives.hour AND n_.state = 'published' AND n_.missing_count > 0 AND n_.missing <> archives.missing)
+	OR EXISTS (SELECT 1 FROM hours h_ WHERE h_.tenant = archives.tenant AND h_.day = archives.day AND h_.hour = archives.hour AND h_.state IN ('pending', 'failed'))))`
 
-// doomSQL checks the conditions again, because the row may have changed. What stays waits: its
-// delete_after_us is NULL until a release or a commit of its hour sets it again.
+// doomSQL checks the conditions again, because the row may have changed. What is protected waits:
+// its delete_after_us is NULL until a release or a commit of its hour sets it again. What may be a
+// last copy is looked at again an hour later.
 func doomSQL() string {
 	stays := `(` + protectedSQL() + ` OR ` + lastCopySQL + `)`
 	return `UPDATE archives SET state = CASE WHEN ` + stays + ` THEN state ELSE 'doomed' END,
-		delete_after_us = CASE WHEN ` + stays + ` THEN NULL ELSE CAST($2 AS BIGINT) END,
+		delete_after_us = CASE WHEN ` + protectedSQL() + ` THEN NULL WHEN ` + lastCopySQL + ` THEN CAST($2 AS BIGINT) + 3600000000 ELSE CAST($2 AS BIGINT) END,
 		cause = CASE WHEN ` + stays + ` THEN NULL WHEN state = 'writing' THEN 'unfinished' WHEN state = 'superseded' THEN 'superseded' ELSE 'retention' END
 		WHERE object_key = $1 AND (state IN ('superseded', 'retained') AND delete_after_us <= $2 AND links_until_us <= $2 - CAST($3 AS BIGINT)
 			OR state = 'writing' AND NOT EXISTS (SELECT 1 FROM hours h WHERE h.tenant = archives.tenant AND h.day = archives.day

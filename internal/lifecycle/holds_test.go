@@ -270,18 +270,26 @@ func TestReopenedAfterAnEnd(t *testing.T) {
 	})
 }
 
-// Without a hold it stays until the day's end, or until the audio is there again.
+// Without a hold it stays until the day's end, or until the audio is there again. The served
+// archive may be gone meanwhile. Nothing counts it as held.
 func TestRevisionOfLostAudioStays(t *testing.T) {
 	for _, back := range []bool{false, true} {
 		f := newArchived(t)
 		f.must(f.bucket.Remove(f.ctx, f.held.ObjectKey))
 		f.rebuild()
-		for range 2 {
+		for n := range 2 {
+			if n == 1 {
+				_, err := f.c.Gone(f.ctx, catalog.ServedArchive{HourKey: domain.HourKey{Tenant: tenant, Day: day, Hour: 1}, ObjectKey: f.keys()[1]})
+				f.must(err)
+			}
 			f.pass(3 * time.Hour)
 			_, err := f.sweeper(f.c).Sweep(f.ctx)
 			f.must(err)
 			if f.archivesWith("audio of c-held") != 1 {
 				t.Fatal("the revision that has the lost recording is gone")
+			}
+			if f.rows(`(SELECT tenant FROM archives WHERE delete_after_us IS NULL AND state = 'superseded') x`) > 0 {
+				t.Error("it counts as held")
 			}
 		}
 		want := 0
