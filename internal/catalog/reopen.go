@@ -86,7 +86,8 @@ func (c *Catalog) Reopen(ctx context.Context, tenant string, day domain.Day, o a
 // wholeArchiveSQL is true for hours whose archive lacks no recording that was registered for it,
 // and has none that has ended since.
 const wholeArchiveSQL = `EXISTS (SELECT 1 FROM archives a WHERE a.object_key = hours.archive AND a.missing_count = 0
-	AND a.file_count = (SELECT count(*) FROM recordings r WHERE r.hour = hours.hour AND r.tenant = hours.tenant AND r.day = hours.day))`
+	AND a.file_count = (SELECT count(*) FROM recordings r WHERE r.hour = hours.hour AND r.tenant = hours.tenant AND r.day = hours.day
+		AND NOT EXISTS (SELECT 1 FROM endings e WHERE e.tenant = r.tenant AND e.conversation_id = r.conversation_id)))`
 
 // reopen opens a locked day again.
 func reopen(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at int64) error {
