@@ -119,10 +119,11 @@ func waitForErasure(ctx context.Context, p *app.Parts, eraser *lifecycle.Eraser,
 			return x, errors.New("it waits for the hold " + x.WaitsForHold + "; see: callvault erase status")
 		}
 		_, _ = p.Planner(zap.NewNop()).DispatchPass(ctx)
-		var err error
-		if x, err = eraser.Status(ctx, x.Tenant, x.ID); err != nil {
+		next, err := eraser.Status(ctx, x.Tenant, x.ID)
+		if err != nil {
 			return x, err
 		}
+		x = next
 	}
 	return x, nil
 }

@@ -101,7 +101,7 @@ func (c *Catalog) nextRecheck(d lockedDay, missing []MissingFile, rechecks int, 
 // tell of them now.
 func (c *Catalog) RecheckLater(ctx context.Context, r Recheck) error {
 	_, err := c.db.ExecContext(ctx, `UPDATE hours SET recheck_us = (SELECT now_us FROM catalog_clock) + $5
-		WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4 AND recheck_us IS NOT NULL`, r.Tenant, r.Day, r.Hour, r.ObjectKey, refusedWait.Microseconds())
+		WHERE tenant = $1 AND day = $2 AND hour = $3 AND archive = $4 AND recheck_us <= (SELECT now_us FROM catalog_clock)`, r.Tenant, r.Day, r.Hour, r.ObjectKey, refusedWait.Microseconds())
 	return err
 }
 

@@ -251,7 +251,7 @@ func keep(ctx context.Context, tx *db.Tx, o audit.Origin, x deletions.Deletion, 
 	told := x.Key
 	if x.Cause == deletions.CauseErasure { // the proof does not count it as deleted
 		told = ""
-		if _, err := tx.ExecContext(ctx, `UPDATE erasure_objects SET left_us = $3 WHERE erasure = $1 AND NOT archive AND key = $2`, x.Subject, x.Key, at); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE erasure_objects SET left_us = $3, locked_until_us = NULL WHERE erasure = $1 AND NOT archive AND key = $2`, x.Subject, x.Key, at); err != nil {
 			return err
 		}
 	}

@@ -252,10 +252,12 @@ func (e *Eraser) AskAll(ctx context.Context, r ErasureRequest) (orders []Erasure
 	for some := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(r.Conversations))), MaxErased) {
 		r.Conversations = some
 		x, err := e.Ask(ctx, r)
+		if x.ID != "" {
+			orders = append(orders, x)
+		}
 		if err != nil {
 			return orders, err
 		}
-		orders = append(orders, x)
 	}
 	return orders, nil
 }

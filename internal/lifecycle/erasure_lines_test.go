@@ -48,6 +48,9 @@ func TestErasureWaitsForLines(t *testing.T) {
 	for deadline := time.Now().Add(30 * time.Second); e.waiting() < 1 && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
 	}
+	if e.waiting() < 1 {
+		t.Error("the line does not wait for the lock")
+	}
 	asked := make(chan struct{})
 	work.Go(func() {
 		defer close(asked)
