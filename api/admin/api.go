@@ -138,7 +138,7 @@ func readJSON(r *http.Request, into any) error {
 func wrongBody(err error) error {
 	var mistyped *json.UnmarshalTypeError
 	if errors.As(err, &mistyped) && mistyped.Field != "" {
-		return domain.Wrap(domain.KindInvalid, err, "%q of the body is a JSON %s, and must be of another type", mistyped.Field, mistyped.Value)
+		return domain.Wrap(domain.KindInvalid, err, "%q of the body is a JSON %.40s, and must be of another type or size", mistyped.Field, mistyped.Value)
 	}
 	if field, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
 		return domain.Wrap(domain.KindInvalid, err, "the body has the field %.100s, which is not known here", field)

@@ -68,6 +68,9 @@ func (h *handler) postPreview(r *http.Request) (any, error) {
 	if given != 1 {
 		return nil, domain.Errorf(domain.KindInvalid, "give one of conversations, userId and phone")
 	}
+	if n := len(body.Conversations); n > lifecycle.MaxErased {
+		return nil, domain.Errorf(domain.KindInvalid, "%d conversations are more than the %d of one order; ask for them in parts", n, lifecycle.MaxErased)
+	}
 	tenant := chi.URLParam(r, "tenant")
 	if _, err := h.deps.Catalog.Tenant(r.Context(), tenant); err != nil {
 		return nil, err
