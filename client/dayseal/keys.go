@@ -53,7 +53,7 @@ func (k Keys) OpenCheckpoint(signed []byte) (torchwood.Checkpoint, error) {
 	}
 	c, _, err := torchwood.VerifyCheckpoint(signed, k.Policy())
 	if err != nil {
-		return c, fmt.Errorf("no key of the file has signed its checkpoint; keys from before a rotation belong into the file too (%w)", err)
+		return c, fmt.Errorf("no key of the file has signed its checkpoint: it was changed, or the file lacks a key, perhaps one from before a rotation (%w)", err)
 	}
 	return c, nil
 }

@@ -52,7 +52,7 @@ type commands struct {
 	Total      totalCmd      `cmd:"" help:"Control totals of days and hours: correct or remove them."`
 	Keys       keysCmd       `cmd:"" help:"Signing keys and the master key: rotate, reseal."`
 	Audit      auditCmd      `cmd:"" help:"Print a tenant's audit log."`
-	Log        logCmd        `cmd:"" help:"The log that shows when an audit line was changed or taken away: keys, verify."`
+	Log        logCmd        `cmd:"" help:"The log that shows whether an audit line was changed or taken away: keys, verify."`
 	Evidence   evidenceCmd   `cmd:"" help:"Make an evidence pack of a tenant's days, which is checked without a server."`
 	Pull       pullCmd       `cmd:"" help:"Fetch a tenant's archives into a directory, and check them."`
 	Doctor     doctorCmd     `cmd:"" help:"Reach every part and say what is wrong, and what to do."`

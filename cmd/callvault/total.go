@@ -38,7 +38,7 @@ type totalRemoveCmd struct {
 
 func (*totalCorrectCmd) Help() string {
 	return "A total comes by a line of the kind total. A line that contradicts it is refused; this command corrects the total.\n" +
-		"The first line may come again and changes nothing.\n\nExamples:\n\n" +
+		"The line that first gave the total may come again and changes nothing.\n\nExamples:\n\n" +
 		"    callvault total correct --tenant acme --day 2025-12-12 --hour 14 --recordings 1543 --reason 'test calls were counted'\n" +
 		"    callvault total correct --tenant acme --day 2025-12-12 --recordings 31200 --reason 'ticket 4711' --json"
 }

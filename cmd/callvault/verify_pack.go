@@ -50,7 +50,7 @@ func packLines(r *evidence.Report) []string {
 	case r.Proven && r.OK():
 		lines = append(lines, fmt.Sprintf("        proven by a checkpoint of the log %s of %s leaves; it cannot prove that nothing was left out when it was made", r.Log, humanize.Comma(r.LogSize)))
 	case !r.Proven && r.OK():
-		lines = append(lines, "        the log's signature was not checked, so nothing is proven; name the log's public key with --log-key")
+		lines = append(lines, "        only keys of the pack itself have checked the log's signature, so nothing is proven; name the log's public key with --log-key")
 	}
 	if r.Unplaced > 0 {
 		lines = append(lines, fmt.Sprintf("        lines and seals that are not in it, since they had no number in the log yet: %d", r.Unplaced))

@@ -176,6 +176,9 @@ func TestOIDCIssuerWithoutKeys(t *testing.T) {
 		}
 		f.clock.pass(5 * time.Second)
 	}
+	if o.asks.Load() == 0 {
+		t.Error("nothing was asked for")
+	}
 	o.keys.Store(nil)
 	// go-oidc may tell its last failure once more: it wakes who waits before it forgets the
 	// request.

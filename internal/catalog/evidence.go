@@ -113,7 +113,7 @@ var evidenceTables = map[string]string{
 		waits_us AS "waitsUs", blocked, counts, proof FROM erasures WHERE tenant = $1 AND CAST($2 AS TEXT) <= CAST($3 AS TEXT) ORDER BY id`,
 	"deletions": `SELECT key, etag, version_id AS "versionId", size, sha256, cause, subject, queued_us AS "queuedUs", due_us AS "dueUs", tries, last_error AS "lastError"
 		FROM deletions WHERE tenant = $1 AND CAST($2 AS TEXT) <= CAST($3 AS TEXT) ORDER BY key`,
-	"totals": `SELECT day, NULLIF(hour, -1) AS hour, recordings, line, set_us AS "setUs" FROM totals WHERE tenant = $1 AND day BETWEEN $2 AND $3 ORDER BY day, hour`,
+	"totals": `SELECT day, NULLIF(hour, -1) AS hour, recordings, line, set_us AS "setUs" FROM totals WHERE tenant = $1 AND day BETWEEN $2 AND $3 ORDER BY day, totals.hour`,
 	"archives": `SELECT day, hour, revision, state, object_key AS "objectKey", size, manifest_sha256 AS "manifestSha256", file_count AS "fileCount",
 		missing_count AS "missingFileCount", etag, version_id AS "versionId", published_us AS "publishedUs", locked_until_us AS "lockedUntilUs"
 		FROM archives WHERE tenant = $1 AND day BETWEEN $2 AND $3 AND state IN ('published', 'superseded', 'retained') ORDER BY day, hour, revision`,

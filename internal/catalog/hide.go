@@ -30,8 +30,8 @@ type HiddenArchive struct {
 
 // HoursWith gives the hours whose archives may hold something of a conversation: those of its
 // recordings, now and before corrections, those of recordings that a correction gave to another
-// one, and those with an archive that has one of its sessions.
-// They are in the order in which they are locked.
+// one, and those with an archive that has one of its sessions. They are in the order in which they
+// are locked.
 func HoursWith(ctx context.Context, tx *db.Tx, tenant, conversation string) ([]domain.HourKey, error) {
 	var keys []domain.HourKey
 	var external string

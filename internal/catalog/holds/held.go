@@ -131,8 +131,8 @@ func ExcludeAll(ctx context.Context, tx *db.Tx, tenant string) error {
 }
 
 // Exclude locks a tenant's row for a transaction that creates or releases a hold, or opens a day
-// again. It waits for
-// transactions that have called [Share]. Error: KindNotFound for an unknown tenant.
+// again. It waits for transactions that have called [Share]. Error: KindNotFound for an unknown
+// tenant.
 func Exclude(ctx context.Context, tx *db.Tx, tenant string) error {
 	known, err := db.Affected(tx.ExecContext(ctx, `UPDATE tenants SET name = name WHERE id = $1`, tenant))
 	if err == nil && !known {
