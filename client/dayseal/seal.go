@@ -42,8 +42,8 @@ type Seal struct {
 	TotalFiles     int64     `json:"totalFiles"`
 	TotalSizeBytes int64     `json:"totalSizeBytes"`
 	SealedAt       time.Time `json:"sealedAt"`
-	Salt           string    `json:"salt"` // random: with it nobody can check a guess of the seal by the leaf's hash
-	Proof          string    `json:"proof"`
+	Salt           string    `json:"salt"`            // random: with it nobody can check a guess of the seal by the leaf's hash
+	Proof          string    `json:"proof,omitempty"` // absent in the leaf's data
 
 	data []byte // the leaf's data
 }

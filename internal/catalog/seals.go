@@ -16,22 +16,6 @@ import (
 	"github.com/callvault/callvault/internal/domain"
 )
 
-// daySeal is the data of a seal's leaf. The keys and their order are those of the wire.
-type daySeal struct {
-	Tenant         string           `json:"tenant"`
-	Day            domain.Day       `json:"utcDay"`
-	Hours          [24]dayseal.Hour `json:"hours"`
-	AvailableHours int              `json:"availableHours"`
-	NoDataHours    int              `json:"noDataHours"`
-	PendingHours   int              `json:"pendingHours"`
-	FailedHours    int              `json:"failedHours"`
-	TotalSessions  int64            `json:"totalSessions"`
-	TotalFiles     int64            `json:"totalFiles"`
-	TotalSizeBytes int64            `json:"totalSizeBytes"`
-	SealedAt       string           `json:"sealedAt"`
-	Salt           string           `json:"salt"`
-}
-
 // sealDay makes a seal of a locked day of which no hour is pending. When the day ends, it is called
 // before the day's hours end. It makes no seal that says the same as the one before, unless the day
 // ends.
@@ -52,7 +36,7 @@ func sealDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at i
 	if same := data[:bytes.LastIndex(data, []byte(`,"sealedAt":`))+1]; ends || !bytes.HasPrefix(former.Data, same) {
 		var salt [16]byte
 		_, _ = rand.Read(salt[:]) // it does not fail
-		s.SealedAt, s.Salt = db.FromMicros(at).Format(time.RFC3339), hex.EncodeToString(salt[:])
+		s.SealedAt, s.Salt = db.FromMicros(at).Truncate(time.Second), hex.EncodeToString(salt[:])
 		if data, err = json.Marshal(s); err != nil {
 			return err
 		}
@@ -67,9 +51,9 @@ func sealDay(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, at i
 	return err
 }
 
-// readSeal reads what a locked day is, for a seal without time and salt.
-func readSeal(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (daySeal, error) {
-	s := daySeal{Tenant: tenant, Day: day}
+// readSeal reads what a locked day is, for a seal without time, salt and proof.
+func readSeal(ctx context.Context, tx *db.Tx, tenant string, day domain.Day) (dayseal.Seal, error) {
+	s := dayseal.Seal{Tenant: tenant, Day: string(day), Hours: make([]dayseal.Hour, 24)}
 	if err := tx.QueryRowContext(ctx, `SELECT total_sessions FROM days WHERE tenant = $1 AND day = $2`, tenant, day).Scan(db.OrZero(&s.TotalSessions)); err != nil {
 		return s, err
 	}
