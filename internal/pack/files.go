@@ -9,8 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"filippo.io/torchwood"
 
@@ -30,11 +28,7 @@ type file struct {
 // create makes a file of data, which fill writes, and notes it in the manifest.
 func (w *writer) create(name string, fill func(f *file) error) error {
 	w.Progress(name)
-	path := filepath.Join(w.dir, filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	disk, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below the pack's own directory
+	disk, err := w.open(name)
 	if err != nil {
 		return err
 	}

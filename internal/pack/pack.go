@@ -170,13 +170,18 @@ func (w *writer) prove(ctx context.Context, manifest string, since time.Time) er
 	return w.tiles(ctx, head)
 }
 
-// save writes a file that is not named in the manifest.
-func (w *writer) save(name string, data []byte) error {
+// open makes a file of the pack.
+func (w *writer) open(name string) (*os.File, error) {
 	path := filepath.Join(w.dir, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
+		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below the pack's own directory
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below the pack's own directory
+}
+
+// save writes a file that is not named in the manifest.
+func (w *writer) save(name string, data []byte) error {
+	f, err := w.open(name)
 	if err != nil {
 		return err
 	}
