@@ -59,14 +59,7 @@ func TestPatrolOfOneArchiveThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.add(hour(0), 1000)
-			f.add(hour(1), 1000)
-			f.plan()
-			for n := range 2 {
-				f.dispatched(hour(n))
-				f.must(f.builder(config()).BuildHour(f.ctx, task(n)))
-			}
-			bad := f.view(0).Archive.ObjectKey
+			bad := f.built()
 			archives := &readBucket{Bucket: f.store.Archives(), fail: func(key string, _ int) error {
 				if key == bad {
 					return failure

@@ -40,6 +40,14 @@ func (f *archived) erase() {
 
 func holdNeighbour(o *holds.Order) { o.Conversations = []string{"c-held"} }
 
+// heldAlone fails unless one archive has c-held's recording, and none c-other's.
+func (f *archived) heldAlone() {
+	f.Helper()
+	if f.archivesWith("audio of c-held") != 1 || f.archivesWith("audio of c-other") != 0 {
+		f.Error("the archives have not the held recording alone")
+	}
+}
+
 // A hold on another conversation protects the only archive that has its audio: nothing could be
 // built in its place. The order is refused whole.
 func TestErasureIsRefusedForANeighbour(t *testing.T) {
@@ -85,9 +93,7 @@ func TestErasureTakesOverAHeldNeighbour(t *testing.T) {
 	x, err := e.ask("r", "c-other")
 	e.must(err)
 	e.finish(x.ID)
-	if f.archivesWith("audio of c-held") != 1 || f.archivesWith("audio of c-other") != 0 {
-		t.Error("the next revision has not the held recording alone")
-	}
+	f.heldAlone()
 }
 
 // A hidden archive and the next revision lack the same recording for different reasons. The hidden
@@ -104,9 +110,7 @@ func TestErasureBesideAMissingNeighbour(t *testing.T) {
 		`[{"objectKey":"`+absent.ObjectKey+`","messageId":1,"reason":"size_changed"}]`)
 	e.must(err)
 	e.finish(x.ID)
-	if f.archivesWith("audio of c-held") != 1 || f.archivesWith("audio of c-other") != 0 {
-		t.Error("the archives have not the held recording alone")
-	}
+	f.heldAlone()
 }
 
 // A recording that moved to another hour stands in the former revision of its first one. A hold on
@@ -123,9 +127,7 @@ func TestErasureOfAMovedRecording(t *testing.T) {
 	x, err := e.ask("r", "c-other")
 	e.must(err)
 	e.finish(x.ID)
-	if f.archivesWith("audio of c-held") != 1 || f.archivesWith("audio of c-other") != 0 {
-		t.Error("the archives have not the held recording alone")
-	}
+	f.heldAlone()
 }
 
 // A hold that comes after the order, and the end of its day before the hour is built again, can
