@@ -3,9 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/callvault/callvault/internal/catalog/deletions"
@@ -165,29 +163,6 @@ func registerBytes(ctx context.Context, tx *db.Tx, tenant string, day domain.Day
 			"If the stored bytes are right, an operator corrects the recording (callvault recording correct).")
 	}
 	return hour, true, err
-}
-
-// builtWithout says whether an object's bytes were missing in the last build of its recording's
-// hour. The hour serves an archive without them and wants no other one, or it failed because of
-// them and waits for its next try.
-func builtWithout(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, key string) (bool, error) {
-	var hour int
-	var text string
-	err := tx.QueryRowContext(ctx, `SELECT r.hour, a.missing FROM recordings r
-		LEFT JOIN hours h ON h.tenant = r.tenant AND h.day = r.day AND h.hour = r.hour AND h.wanted = h.built
-		LEFT JOIN archives a ON a.object_key = h.archive AND a.missing_count > 0
-		WHERE r.tenant = $1 AND r.day = $2 AND r.object_key = $3`, tenant, day, key).Scan(&hour, db.OrZero(&text))
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	missing, err := failedFiles(ctx, tx, domain.HourKey{Tenant: tenant, Day: day, Hour: hour})
-	if err == nil && text != "" {
-		err = json.Unmarshal([]byte(text), &missing)
-	}
-	return slices.ContainsFunc(missing, func(m MissingFile) bool { return m.ObjectKey == key }), err
 }
 
 // NamesObject says whether something of the tenant names an object key.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/callvault/callvault/internal/db"
@@ -94,4 +95,27 @@ func failedFiles(ctx context.Context, tx *db.Tx, key domain.HourKey) (missing []
 	}
 	err = json.Unmarshal([]byte(text), &missing)
 	return missing, err
+}
+
+// builtWithout says whether an object's bytes were missing in the last build of its recording's
+// hour. The hour serves an archive without them and wants no other one, or it failed because of
+// them and waits for its next try.
+func builtWithout(ctx context.Context, tx *db.Tx, tenant string, day domain.Day, key string) (bool, error) {
+	var hour int
+	var text string
+	err := tx.QueryRowContext(ctx, `SELECT r.hour, a.missing FROM recordings r
+		LEFT JOIN hours h ON h.tenant = r.tenant AND h.day = r.day AND h.hour = r.hour AND h.wanted = h.built
+		LEFT JOIN archives a ON a.object_key = h.archive AND a.missing_count > 0
+		WHERE r.tenant = $1 AND r.day = $2 AND r.object_key = $3`, tenant, day, key).Scan(&hour, db.OrZero(&text))
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	missing, err := failedFiles(ctx, tx, domain.HourKey{Tenant: tenant, Day: day, Hour: hour})
+	if err == nil && text != "" {
+		err = json.Unmarshal([]byte(text), &missing)
+	}
+	return slices.ContainsFunc(missing, func(m MissingFile) bool { return m.ObjectKey == key }), err
 }
