@@ -104,6 +104,7 @@ func TestSweepOfOtherVersions(t *testing.T) {
 			f.expect("there", f.exists(f.store.Archives(), key), true)
 			list, err := f.catalog.PatrolledArchives(f.ctx, "", 10)
 			f.must(err)
+			f.expect("archives", len(list), 2)
 			for _, a := range list {
 				f.expect("version", a.VersionID, "")
 			}

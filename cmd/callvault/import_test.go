@@ -34,6 +34,20 @@ func newCatalog(t *testing.T, tenantFlags ...string) (dir, data string) {
 	return dir, data
 }
 
+// Nothing is imported while an erasure that the catalog lacks can't be repeated.
+func TestImportIsAfterErasures(t *testing.T) {
+	dir, data := newCatalog(t)
+	orders := filepath.Join(dir, "data/objects/archives/callvault/erasures")
+	if err := os.MkdirAll(orders, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	save(t, orders, "er_1.json", []byte("{"))
+	code, _, errs := callvault(t, nil, "import", "--tenant", "acme", save(t, dir, "day.ndjson", []byte(line(1, "a.opus"))), data)
+	if code == exitOK || !strings.Contains(errs, "nothing is imported") {
+		t.Errorf("exit %d, printed %q", code, errs)
+	}
+}
+
 func TestImportKeepsToTheKeyPrefix(t *testing.T) {
 	dir, data := newCatalog(t, "--key-prefix", "acme/")
 	save(t, dir, "a.opus", []byte("sound"))

@@ -79,7 +79,7 @@ func status(ctx context.Context, t *testing.T, url string) int {
 	return res.StatusCode
 }
 
-// Nothing is served, and no command takes in or builds, before the missing orders are hidden.
+// Nothing is served, and no command builds, before the missing orders are hidden.
 func TestMissingErasuresAreRepeatedFirst(t *testing.T) {
 	for name, start := range map[string]func(cfg config.Config, work func(ctx context.Context, p *Parts) error) error{
 		"roles": func(cfg config.Config, work func(ctx context.Context, p *Parts) error) error {
@@ -90,12 +90,6 @@ func TestMissingErasuresAreRepeatedFirst(t *testing.T) {
 		},
 		"a command with a worker": func(cfg config.Config, work func(ctx context.Context, p *Parts) error) error {
 			return WithWorker(t.Context(), cfg, zap.NewNop(), func(ctx context.Context, p *Parts, _ bool) error { return work(ctx, p) })
-		},
-		"a command that takes in": func(cfg config.Config, work func(ctx context.Context, p *Parts) error) error {
-			return WithParts(t.Context(), cfg, false, zap.NewNop(), func(ctx context.Context, p *Parts) error {
-				must(t, p.RepeatErasures(ctx, zap.NewNop()))
-				return work(ctx, p)
-			})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

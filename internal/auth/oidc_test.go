@@ -171,13 +171,15 @@ func TestOIDCIssuerWithoutKeys(t *testing.T) {
 			_, err := f.verify(token)
 			f.wantKind(what, err, domain.KindUnavailable)
 		}
-		if n := o.asks.Load() - before; n > 1 {
+		if o.asks.Load() == before { // go-oidc told its last failure once more, see below
+			f.clock.pass(5 * time.Second)
+			_, err := f.verify(token)
+			f.wantKind(what, err, domain.KindUnavailable)
+		}
+		if n := o.asks.Load() - before; n != 1 {
 			t.Errorf("%s: the keys were asked for %d times within five seconds", what, n)
 		}
 		f.clock.pass(5 * time.Second)
-	}
-	if o.asks.Load() == 0 {
-		t.Error("nothing was asked for")
 	}
 	o.keys.Store(nil)
 	// go-oidc may tell its last failure once more: it wakes who waits before it forgets the

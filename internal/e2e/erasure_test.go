@@ -144,8 +144,8 @@ func TestKilledErasures(t *testing.T) {
 	f.checkProven(before, yesterday.Add(1))
 }
 
-// checkGone reads all versions in both buckets: nothing is there of what was erased or has ended,
-// and all else is, in archives that the store locks.
+// checkGone reads all versions in both buckets. No source audio is there of what was erased or has
+// ended, and all other audio is. No archive has what was erased, and the store locks all of them.
 func (f *fixture) checkGone(acme, beta []recording, erased []string) {
 	f.t.Helper()
 	gone := func(r recording) bool {

@@ -2,7 +2,6 @@ package lifecycle_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/catalogtest"
@@ -17,10 +16,7 @@ func TestErasureOfADeletingArchive(t *testing.T) {
 	cfg := objstoretest.MinIO(t)
 	cfg.Lock = objstore.Governance
 	e := newErasing(t, catalogtest.OpenWith(t, catalogtest.Postgres(t), catalog.Rules{LockArchives: true}), cfg)
-	e.whole("gone")
-	e.whole("stays")
-	e.at(day.End().Add(2 * time.Hour))
-	e.plan()
+	e.archivedTwo()
 	former := e.view(1).Archive.ObjectKey
 	_, err := e.c.Rebuild(e.ctx, catalog.RebuildRequest{Tenant: tenant, Day: day, Hour: 1, Force: true})
 	e.must(err)
@@ -41,10 +37,7 @@ func TestErasureOfADeletingArchive(t *testing.T) {
 // leaves what the broken archive has of the neighbour to the next revision.
 func TestErasureBesideABrokenArchive(t *testing.T) {
 	eraseOnBoth(t, func(e *erasing) {
-		e.whole("gone")
-		stays := e.whole("stays")
-		e.at(day.End().Add(2 * time.Hour))
-		e.plan()
+		_, stays := e.archivedTwo()
 		before := e.files(1)
 		a := e.view(1).Archive
 		broken := catalog.PatrolArchive{ServedArchive: catalog.ServedArchive{HourKey: domain.HourKey{Tenant: tenant, Day: day, Hour: 1}, ObjectKey: a.ObjectKey}}
@@ -68,10 +61,7 @@ func TestErasureBesideABrokenArchive(t *testing.T) {
 // the correction remembers of it, and the former archive.
 func TestErasureAfterACorrection(t *testing.T) {
 	eraseOnBoth(t, func(e *erasing) {
-		moved := e.whole("gone")
-		e.whole("stays")
-		e.at(day.End().Add(2 * time.Hour))
-		e.plan()
+		moved, _ := e.archivedTwo()
 		former, id := e.view(1).Archive.ObjectKey, "stays"
 		_, err := e.c.Correct(e.ctx, catalog.Correction{Tenant: tenant, ObjectKey: moved.ObjectKey, Reason: "r", ConversationID: &id})
 		e.must(err)

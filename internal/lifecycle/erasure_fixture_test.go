@@ -141,7 +141,7 @@ func (e *erasing) files(hour int) map[string]string {
 	return out
 }
 
-// dump gives every row of every table as text, but those that say what was ordered.
+// dump gives every row of every table as text.
 func (e *erasing) dump() map[string]string {
 	e.Helper()
 	query := `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'goose%'`
@@ -205,7 +205,6 @@ func (e *erasing) leftOver(content string) {
 	}
 }
 
-// An erasure leaves nothing of a conversation, and changes nothing else. Its lines may come again.
 // comesAgain sends the lines and the audio of an erased recording again.
 func (e *erasing) comesAgain(gone domain.Recording) {
 	e.Helper()
@@ -242,9 +241,19 @@ func (e *erasing) comesAgain(gone domain.Recording) {
 		e.Errorf("another conversation may name an erased key: %v", err)
 	}
 	id := "gone"
-	if _, err := e.c.Correct(e.ctx, catalog.Correction{Tenant: tenant, ObjectKey: "calls/stays/3.opus", Reason: "r", ConversationID: &id}); domain.KindOf(err) != domain.KindInvalid && domain.KindOf(err) != domain.KindNotFound {
+	if _, err := e.c.Correct(e.ctx, catalog.Correction{Tenant: tenant, ObjectKey: "calls/stays/3.opus", Reason: "r", ConversationID: &id}); domain.KindOf(err) != domain.KindInvalid {
 		e.Errorf("a correction gives a recording to it: %v", err)
 	}
+}
+
+// archivedTwo archives an hour with the conversations "gone" and "stays", and gives their
+// recordings.
+func (e *erasing) archivedTwo() (gone, stays domain.Recording) {
+	e.Helper()
+	gone, stays = e.whole("gone"), e.whole("stays")
+	e.at(day.End().Add(2 * time.Hour))
+	e.plan()
+	return gone, stays
 }
 
 func (e *erasing) view(hour int) catalog.HourView {
@@ -268,7 +277,7 @@ func (e *erasing) rowsOf(id string) string {
 	return strings.Join(all, "\n")
 }
 
-// What is unknown or held is not erased, and nothing is changed.
+// wantKind ends the test unless an error is of a kind.
 func (e *erasing) wantKind(err error, kind domain.Kind) {
 	e.Helper()
 	if domain.KindOf(err) != kind {

@@ -24,10 +24,7 @@ func TestErasureUnderALock(t *testing.T) {
 			cfg.Lock = mode
 			c := catalogtest.OpenWith(t, catalogtest.Postgres(t), catalog.Rules{LockArchives: true})
 			e := newErasing(t, c, cfg)
-			e.whole("gone")
-			e.whole("stays")
-			e.at(day.End().Add(2 * time.Hour))
-			e.plan()
+			e.archivedTwo()
 			stray := domain.HourKey{Tenant: tenant, Day: day, Hour: 1}.ArchiveKey(keyPrefix, 9, "stray") // without a row, as after a restore
 			_, err := e.archives.Put(e.ctx, stray, []byte("a former archive"), objstore.PutOptions{Lock: objstore.NewLock(mode, time.Now().Add(time.Hour))})
 			e.must(err)

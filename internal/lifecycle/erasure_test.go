@@ -21,6 +21,7 @@ import (
 	"github.com/callvault/callvault/internal/objstore/objstoretest"
 )
 
+// An erasure leaves nothing of a conversation, and changes nothing else. Its lines may come again.
 func TestErasure(t *testing.T) {
 	eraseOnBoth(t, func(e *erasing) {
 		gone := e.whole("gone")
@@ -99,6 +100,7 @@ func TestErasureLeavesAnothersAudio(t *testing.T) {
 	})
 }
 
+// What is unknown or held is not erased, and nothing is changed.
 func TestErasureIsRefused(t *testing.T) {
 	eraseOnBoth(t, func(e *erasing) {
 		e.whole("a")
@@ -186,10 +188,7 @@ func TestErasureOfMany(t *testing.T) {
 // A catalog that was restored from an older backup repeats the erasures that it lacks.
 func TestErasureAfterARestore(t *testing.T) {
 	eraseOnBoth(t, func(e *erasing) {
-		e.whole("gone")
-		e.whole("stays")
-		e.at(day.End().Add(2 * time.Hour))
-		e.plan()
+		e.archivedTwo()
 		x, err := e.ask("r", "gone")
 		e.must(err)
 		e.finish(x.ID)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap/zaptest"
+
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/catalog/audit"
 	"github.com/callvault/callvault/internal/catalog/catalogtest"
@@ -19,7 +21,6 @@ import (
 	"github.com/callvault/callvault/internal/objstore/objstoretest"
 	"github.com/callvault/callvault/internal/queue"
 	"github.com/callvault/callvault/worker"
-	"go.uber.org/zap/zaptest"
 )
 
 // archived is a fixture with a bucket of archives too, and two conversations in one hour's archive.
@@ -251,10 +252,7 @@ func TestHeldRevisionOfLostAudioStays(t *testing.T) {
 // hold on another one has kept the archive.
 func TestReopenedAfterAnEnd(t *testing.T) {
 	eraseOnBoth(t, func(e *erasing) {
-		e.whole("gone")
-		e.whole("stays")
-		e.at(day.End().Add(2 * time.Hour))
-		e.plan()
+		e.archivedTwo()
 		e.fixture.hold("matter-7", "stays")
 		e.at(ended())
 		e.endDay()
@@ -270,8 +268,8 @@ func TestReopenedAfterAnEnd(t *testing.T) {
 	})
 }
 
-// Without a hold it stays until the day's end, or until the audio is there again. The served
-// archive may be gone meanwhile. Nothing counts it as held.
+// Also without a hold, the only revision that has lost audio stays until the day's end, or until
+// the audio is there again. The served archive may be gone meanwhile. Nothing counts it as held.
 func TestRevisionOfLostAudioStays(t *testing.T) {
 	for _, back := range []bool{false, true} {
 		f := newArchived(t)

@@ -209,8 +209,8 @@ func TestPack(t *testing.T) {
 	}
 }
 
-// Each flipped bit of a checkpoint is found, also in a signature by a key that the reader does not
-// have.
+// A flipped bit in any byte of a checkpoint is found, also in a signature by a key that the reader
+// does not have.
 func TestFlippedCheckpoint(t *testing.T) {
 	f := newFixture(t, "sqlite://"+filepath.Join(t.TempDir(), "c.db"))
 	public, err := auth.RotateLogKey(t.Context(), f.c, "", f.origin, audit.Origin{Actor: "command"})
@@ -229,7 +229,7 @@ func TestFlippedCheckpoint(t *testing.T) {
 		}
 		for i := range whole {
 			for bit := range 8 {
-				if bit != i%8 && i < len(whole)-4 { // Base64 ends with bits that stand for nothing
+				if bit != i%8 && i < len(whole)-4 { // of the end all bits: Base64 has some there that stand for nothing
 					continue
 				}
 				text := bytes.Clone(whole)
