@@ -94,7 +94,7 @@ func (d *Deleter) Sweep(ctx context.Context) (r DeleterReport, err error) {
 	defer end()
 	first := forEach(pass, d.cfg.Parallel, claimed, func(ctx context.Context, x deletions.Deletion) error {
 		err := d.remove(ctx, x)
-		if ctx.Err() != nil && err != nil { // another one has ended the pass
+		if ctx.Err() != nil && err != nil { // the pass has ended: this object did not fail
 			return err
 		}
 		mu.Lock()
@@ -167,8 +167,11 @@ func (d *Deleter) again(ctx context.Context, x deletions.Deletion, err error, r 
 		wait = time.Hour
 		d.cfg.OnRefused()
 		if r.Refused++; r.Refused == 1 { // the others are mostly refused for the same reason
-			d.log.Error("the object store refuses to delete source audio; each object is tried again in an hour",
-				zap.String("object", x.Key), zap.Error(err), zap.String("hint", objstore.Advice(err)))
+			what := []zap.Field{zap.String("object", x.Key), zap.Error(err)}
+			if x.Cause == deletions.CauseErasure { // its key may tell whose recording it was
+				what = []zap.Field{zap.String("erasure", x.Subject)}
+			}
+			d.log.Error("the object store refuses to delete source audio; each object is tried again in an hour", append(what, zap.String("hint", objstore.Advice(err)))...)
 		}
 	}
 	return d.outbox.Failed(ctx, x.Key, err.Error(), wait)

@@ -162,9 +162,12 @@ func (e *Ends) end(ctx context.Context, tenant string, ids []string, r *EndsRepo
 		done, err = e.remove(ctx, tx, tenant, still, seen)
 		return err
 	})
+	if err != nil {
+		return err
+	}
 	r.add(done)
 	e.cfg.OnEnded(done.conversations)
-	return err
+	return nil
 }
 
 // ending is a conversation that is not removed whole yet.

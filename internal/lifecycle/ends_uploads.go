@@ -90,7 +90,7 @@ func (e *Ends) endUpload(ctx context.Context, tenant, key string, s sight) error
 		if err := holds.Share(ctx, tx, tenant); err != nil {
 			return err
 		}
-		r := &removal{tx: tx, tenant: tenant, seen: map[string]sight{key: s}}
+		r := &removal{tx: tx, tenant: tenant, seen: map[string]sight{key: s}, cause: deletions.CauseRetention}
 		if err := r.lockObjects(ctx); err != nil {
 			return err
 		}

@@ -34,10 +34,13 @@ func (r *ErasureRequest) check() error {
 	if strings.TrimSpace(r.Reason) == "" || len(r.Reason) > 4000 {
 		return domain.Errorf(domain.KindInvalid, "the reason is missing or longer than 4,000 bytes; give one, the audit log keeps it")
 	}
+	if err := r.checkConversations(); err != nil {
+		return err
+	}
 	if n := len(r.Conversations); n > MaxErased {
 		return domain.Errorf(domain.KindInvalid, "%d conversations are more than the %d that one order erases; name them in several orders", n, MaxErased)
 	}
-	return r.checkConversations()
+	return nil
 }
 
 func (r *ErasureRequest) checkConversations() error {
@@ -53,8 +56,8 @@ func (r *ErasureRequest) checkConversations() error {
 	return nil
 }
 
-// Preview says what an erasure would remove, or several orders for any number of conversations. It
-// changes nothing. Errors: as of Ask.
+// Preview says what an erasure of these conversations would remove, also if they take several
+// orders. It changes nothing. Errors: as of Ask.
 func (e *Eraser) Preview(ctx context.Context, r ErasureRequest) (n ErasureCounts, err error) {
 	if err := r.checkConversations(); err != nil {
 		return n, err
@@ -244,12 +247,15 @@ func (e *Eraser) Ask(ctx context.Context, r ErasureRequest) (Erasure, error) {
 // AskAll is Ask for any number of conversations: it makes orders of at most MaxErased each. With an
 // error it gives the orders that were made before. It asks nothing if a part can't be erased now.
 func (e *Eraser) AskAll(ctx context.Context, r ErasureRequest) (orders []Erasure, err error) {
+	if err := r.checkConversations(); err != nil {
+		return nil, err
+	}
 	if len(r.Conversations) > MaxErased {
 		if _, err := e.Preview(ctx, r); err != nil {
 			return nil, err
 		}
 	}
-	for some := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(r.Conversations))), MaxErased) {
+	for some := range slices.Chunk(r.Conversations, MaxErased) {
 		r.Conversations = some
 		x, err := e.Ask(ctx, r)
 		if x.ID != "" {

@@ -65,8 +65,7 @@ func (e *Eraser) hideOne(ctx context.Context, x Erasure, conversation string) (d
 			return false, err
 		}
 		if err := blocked[conversation]; err != nil { // its rows go nevertheless
-			e.log.Error("the object store does not let an object of an erased conversation be looked up", zap.String("erasure", x.ID), zap.Error(err),
-				zap.String("hint", objstore.Advice(err)))
+			e.log.Error("the object store does not let an object of an erased conversation be looked up", zap.String("erasure", x.ID), zap.String("hint", objstore.Advice(err)))
 		}
 		h := hiding{eraser: e, order: x, conversation: conversation, updated: updated, seen: seen}
 		err = e.db.Update(ctx, func(tx *db.Tx) error {

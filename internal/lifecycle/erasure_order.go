@@ -122,14 +122,14 @@ func (e *Eraser) Repeat(ctx context.Context) error {
 	open, err := db.Collect(ctx, e.db, db.Value[string], `SELECT e.id FROM erasures e JOIN tenants t ON t.id = e.tenant WHERE e.hidden_us IS NULL ORDER BY e.id`)
 	errs = append(errs, err)
 	for _, id := range open {
-		errs = append(errs, e.repeat(ctx, id))
+		errs = append(errs, e.hideOpen(ctx, id))
 	}
 	return errors.Join(errs...)
 }
 
-// repeat hides what an open order erases. Error: KindConflict while a hold keeps a repeated one
+// hideOpen hides what an open order erases. Error: KindConflict while a hold keeps a repeated one
 // from being hidden.
-func (e *Eraser) repeat(ctx context.Context, id string) error {
+func (e *Eraser) hideOpen(ctx context.Context, id string) error {
 	if err := e.advance(ctx, id); err != nil {
 		return err
 	}
@@ -159,8 +159,8 @@ func (e *Eraser) takeUp(ctx context.Context, id string) error {
 		hours := make([]domain.HourKey, 0, len(o.Hours))
 		for _, h := range o.Hours {
 			hour, err := strconv.Atoi(h.Hour)
-			if err != nil {
-				return err
+			if err != nil || hour < 0 || hour > 23 {
+				return domain.Wrap(domain.KindBadCatalog, err, "%s names the hour %.10q; restore the object", e.orderKey(id), h.Hour)
 			}
 			hours = append(hours, domain.HourKey{Tenant: o.Tenant, Day: h.Day, Hour: hour})
 		}

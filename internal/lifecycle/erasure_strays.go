@@ -12,8 +12,8 @@ import (
 )
 
 // awaitRebuilt waits while an archive of the erasure is needed for a rebuild, or is the only one
-// that has what a hold covers. Then it deletes objects of its hours that the catalog knows nothing
-// of.
+// that has what a hold covers. Then it notes objects of its hours that the catalog knows nothing
+// of, and follow deletes them.
 func (e *Eraser) awaitRebuilt(ctx context.Context, x Erasure) (next string, err error) {
 	var needed int
 	var hold string
@@ -25,13 +25,13 @@ func (e *Eraser) awaitRebuilt(ctx context.Context, x Erasure) (next string, err 
 	if err != nil || needed > 0 {
 		return "", err
 	}
-	return ErasureDeleting, e.eraseStrays(ctx, x)
+	return ErasureDeleting, e.noteStrays(ctx, x)
 }
 
-// eraseStrays deletes objects under the keys of the erasure's hours that have no row. A catalog
+// noteStrays notes objects under the keys of the erasure's hours that have no row. A catalog
 // that was restored from a backup lacks the rows of what was published since. The rows are read
 // after the listing, because each archive has a row before its first byte.
-func (e *Eraser) eraseStrays(ctx context.Context, x Erasure) error {
+func (e *Eraser) noteStrays(ctx context.Context, x Erasure) error {
 	hours, err := e.hours(ctx, x)
 	if err != nil {
 		return err
