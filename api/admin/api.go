@@ -120,7 +120,8 @@ func readJSON(r *http.Request, into any) error {
 	if bytes.Contains(raw, []byte(`\u0000`)) {
 		return domain.Errorf(domain.KindInvalid, "the body holds a NUL, which is no text")
 	}
-	if !utf8.Valid(raw) || rawjson.HasLoneSurrogate(raw) { // the decoder would put another text in its place: a hold over it covers nothing
+	// The decoder would replace such characters, and a hold would then name another conversation.
+	if !utf8.Valid(raw) || rawjson.HasLoneSurrogate(raw) {
 		return domain.Errorf(domain.KindInvalid, "the body is not UTF-8, or holds half of a surrogate pair")
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))

@@ -47,12 +47,25 @@ func TestHoldAPI(t *testing.T) {
 		for bad, status := range map[string]int{"/archives/2": 404, "/archives/x": 400, "/archives/0": 400} {
 			f.equal(bad, f.ask("GET", hour+bad, "", "Authorization", "Bearer "+adminToken).Status, status)
 		}
-		if _, err := f.catalog.DB().ExecContext(f.Context(), `UPDATE archives SET version_id = 'v1'`); err != nil {
+		var archiveKey string
+		if err := f.catalog.DB().QueryRowContext(f.Context(), `SELECT object_key FROM archives`).Scan(&archiveKey); err != nil {
 			f.Fatal(err)
 		}
-		for version, status := range map[string]int{"v1": 200, "v2": 404} { // what somebody puts over the key is another version
-			f.archives.Version = version
-			f.equal(version, f.ask("GET", hour+"/archives/1", "", "Authorization", "Bearer "+adminToken).Status, status)
+		info, err := f.archives.Stat(f.Context(), archiveKey)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if _, err := f.catalog.DB().ExecContext(f.Context(), `UPDATE archives SET version_id = 'v1', etag = $1`, info.ETag); err != nil {
+			f.Fatal(err)
+		}
+		for _, v := range []struct {
+			version, bytes string
+			status         int
+		}{{"v1", "", 200}, {"a restored bucket's", "", 200}, {"what somebody puts over the key", "yyyyyyyyyy", 404}} {
+			if f.archives.Version = v.version; v.bytes != "" {
+				f.archives.Put(archiveKey, []byte(v.bytes))
+			}
+			f.equal(v.version, f.ask("GET", hour+"/archives/1", "", "Authorization", "Bearer "+adminToken).Status, v.status)
 		}
 
 		f.call("POST", path+"/release", `{"name":"matter/7"}`, 400)

@@ -134,7 +134,7 @@ func (c *Catalog) ReleaseHold(ctx context.Context, tenant, name, reason string, 
 // superseded one, or one that a hold retains. Error: KindNotFound.
 func (c *Catalog) StoredArchive(ctx context.Context, key domain.HourKey, revision int64) (a ServedArchive, err error) {
 	a.HourKey = key
-	err = c.db.QueryRowContext(ctx, `SELECT object_key, size, version_id FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 AND revision = $4
-		AND state IN ('published', 'superseded', 'retained')`, key.Tenant, key.Day, key.Hour, revision).Scan(&a.ObjectKey, &a.Size, db.OrZero(&a.VersionID))
+	err = c.db.QueryRowContext(ctx, `SELECT object_key, size, etag, version_id FROM archives WHERE tenant = $1 AND day = $2 AND hour = $3 AND revision = $4
+		AND state IN ('published', 'superseded', 'retained')`, key.Tenant, key.Day, key.Hour, revision).Scan(&a.ObjectKey, &a.Size, db.OrZero(&a.ETag), db.OrZero(&a.VersionID))
 	return a, db.NotFound(err, "this hour keeps no archive of revision %d", revision)
 }
