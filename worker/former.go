@@ -19,8 +19,8 @@ import (
 	"github.com/callvault/callvault/internal/objstore"
 )
 
-// former is an archive that its hour does not serve any more, because an erasure hid it or the
-// patrol found it broken. If a source is gone or is not what the catalog knows, the build takes the
+// former is an archive that its hour does not serve any more, because an erasure hid it or it
+// was found broken. If a source is gone or is not what the catalog knows, the build takes the
 // recording from this archive. The archive is opened only then, so that a build whose sources are
 // right does not depend on it.
 type former struct {

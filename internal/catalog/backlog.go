@@ -52,7 +52,7 @@ type DaysBacklog struct {
 	Pending    int64
 	Failed     int64
 	Planned    int64 // days
-	Incomplete int64 // days that hold something and are not planned, or have pending or failed hours
+	Incomplete int64 // days that have something and are not planned, or have pending or failed hours
 }
 
 // cutShortSpan is how long a day that was cut short is counted.
@@ -149,7 +149,7 @@ const lateTotals = 100 * 24 * time.Hour
 // lateTotals. It compares the end twice, because both databases use the index days_off_totals for
 // one of the conditions at a time. A day that is not over may still get what it is short of. A day
 // that has ended counts for a while from its end, or from its last total; one that was not planned
-// and held nothing does not.
+// and had no recordings does not.
 const backlogTotalsSQL = `SELECT coalesce(sum(waiting), 0), coalesce(sum(short), 0), coalesce(sum(surplus), 0) FROM (
 	SELECT count(*) FILTER (WHERE short_by > 0 AND NOT overdue) AS waiting, count(*) FILTER (WHERE short_by > 0 AND overdue) AS short, count(*) FILTER (WHERE surplus > 0) AS surplus
 		FROM (SELECT short_by, surplus, told_short_us IS NOT NULL OR closes_us <= $3

@@ -96,7 +96,7 @@ type FormerArchive struct {
 	Size      int64
 	ETag      string
 	VersionID string // "" in a bucket that keeps no versions
-	Broken    bool   // the patrol found that its bytes are not those that were published
+	Broken    bool   // its bytes were found not to be those that were published
 }
 
 // BuildRecording is a recording and its conversation's external id. It has no content type and no

@@ -153,8 +153,13 @@ func (c *Catalog) correct(ctx context.Context, tx *db.Tx, k Correction) (out Cor
 	if from != to {
 		fresh = []domain.HourKey{to}
 	}
-	if err := writeCorrection(ctx, tx, k.Tenant, before, after, ended[from.Day]); err != nil {
+	if err := writeCorrection(ctx, tx, k.Tenant, before, after); err != nil {
 		return out, err
+	}
+	if from != to && ended[from.Day] { // raiseWanted does not count the former hour
+		if err := uncount(ctx, tx, from, 1); err != nil {
+			return out, err
+		}
 	}
 	if otherBytes && k.Size != nil { // these bytes were not uploaded through callvault
 		if _, err := tx.ExecContext(ctx, `UPDATE objects SET size = NULL, crc32 = NULL, sha256 = NULL, etag = NULL WHERE key = $1`, k.ObjectKey); err != nil {
@@ -303,9 +308,8 @@ func lockHours(ctx context.Context, tx *db.Tx, a, b domain.HourKey) (at int64, e
 }
 
 // writeCorrection writes the corrected recording and keeps the values of its original line. A size
-// that a build stored meanwhile stays. leavesEnded says that the former day has ended: its hour is
-// not raised.
-func writeCorrection(ctx context.Context, tx *db.Tx, tenant string, before, after domain.Recording, leavesEnded bool) error {
+// that a build stored meanwhile stays.
+func writeCorrection(ctx context.Context, tx *db.Tx, tenant string, before, after domain.Recording) error {
 	from, to := domain.HourOf(tenant, before.Timestamp), domain.HourOf(tenant, after.Timestamp)
 	if _, err := tx.ExecContext(ctx, `INSERT INTO corrected_recordings (object_key, tenant, conversation_id, session_id, message_id, type, ts_us, size, crc32, sha256)
 		SELECT object_key, tenant, conversation_id, session_id, message_id, type, ts_us, size, crc32, sha256 FROM recordings
@@ -324,11 +328,6 @@ func writeCorrection(ctx context.Context, tx *db.Tx, tenant string, before, afte
 	if from != to { // no later revision of the former hour has it
 		if _, err := tx.ExecContext(ctx, `UPDATE archives SET parted = TRUE WHERE tenant = $1 AND day = $2 AND hour = $3
 			AND state IN ('published', 'superseded', 'retained')`, tenant, from.Day, from.Hour); err != nil {
-			return err
-		}
-	}
-	if from != to && leavesEnded {
-		if err := uncount(ctx, tx, from, 1); err != nil {
 			return err
 		}
 	}

@@ -180,14 +180,14 @@ func (c *Catalog) changeCredential(ctx context.Context, kind CredentialKind, act
 // refuseClosed refuses a tenant that does not exist or is closed. The transaction waits for one
 // that closes the tenant, and keeps the tenant from being closed until it ends.
 func refuseClosed(ctx context.Context, tx *db.Tx, tenant string) error {
-	if _, err := requireTenant(ctx, tx, tenant); domain.KindOf(err) != domain.KindNotFound && err != nil {
+	t, err := requireTenant(ctx, tx, tenant)
+	if domain.KindOf(err) == domain.KindNotFound {
+		return unknownTenant(sql.ErrNoRows, tenant)
+	}
+	if err != nil {
 		return err
 	}
-	t, err := scanTenant(tx.QueryRowContext(ctx, tenantSQL(), tenant))
-	if err != nil {
-		return unknownTenant(err, tenant)
-	}
-	if !t.Closed.IsZero() {
+	if t.closed {
 		return domain.Errorf(domain.KindConflict, "tenant %s is closed; open it first: callvault tenant open %s --reason …", tenant, tenant)
 	}
 	return nil

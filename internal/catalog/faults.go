@@ -162,7 +162,7 @@ func scanFault(rows *sql.Rows) (f Fault, err error) {
 }
 
 // BrokenArchive reports that the bytes of an archive are gone, or are not those that were
-// published. An hour that serves it serves nothing any more and is due, as after [Catalog.Gone].
+// published. An hour that serves it serves nothing any more and is due.
 // Broken bytes stay until the day's end, but nobody is given them: a recording in them may be gone
 // elsewhere, and the next build looks there. etag is the ETag of the broken bytes. One that only a
 // hold keeps is stored as a fault. rebuilt says that an hour is due.

@@ -28,7 +28,7 @@ type HiddenArchive struct {
 	ManifestSHA256 string // "" for one that was never published
 }
 
-// HoursWith gives the hours whose archives may hold something of a conversation: those of its
+// HoursWith gives the hours whose archives may have something of a conversation: those of its
 // recordings, now and before corrections, those of recordings that a correction gave to another
 // one, and those with an archive that has one of its sessions. They are in the order in which they
 // are locked.
@@ -97,8 +97,9 @@ func protectingHoldSQL(released bool) string {
 
 // HideHours takes away what hours of one tenant serve, in the transaction that removes recordings
 // of them. Running builds lose their claims, planned hours are due, and tenants see them pending.
-// The served archive stays until the hour is built again. All other archives of the hours are
-// doomed at once, as are those of a day that is over. It gives all of them. The keys are sorted.
+// The served archive, or the broken one of an hour that has no other, stays until the hour is built
+// again. All other archives of the hours are doomed at once, as are those of a day that is over. It
+// gives all of them. The keys are sorted.
 func HideHours(ctx context.Context, tx *db.Tx, keys []domain.HourKey) (hidden []HiddenArchive, err error) {
 	for len(keys) > 0 {
 		n := 0
@@ -162,7 +163,7 @@ const hideHourSQL = `UPDATE hours SET last_error = NULL, counted = -1, token = N
 	state = CASE WHEN state IN ('available', 'failed') THEN 'pending' ELSE state END
 	WHERE tenant = $1 AND day = $2 AND hour = $3`
 
-// hideArchivesSQL hides the served archive and dooms the others. One that the patrol found broken
+// hideArchivesSQL hides the served archive and dooms the others. One that was found broken
 // is hidden too while its hour has no newer revision, because it may be the only one that has a
 // recording of another conversation. Bytes that were deleted once keep the time of their second
 // deletion.
@@ -176,7 +177,10 @@ const hideArchivesSQL = `UPDATE archives SET
 // brokenLastSQL is true for a broken archive whose hour waits for its next revision.
 const brokenLastSQL = `(state = 'doomed' AND cause = 'broken' AND deletions = 0
 	AND NOT EXISTS (SELECT 1 FROM archives n WHERE n.tenant = archives.tenant AND n.day = archives.day AND n.hour = archives.hour AND n.state = 'published')
-	AND EXISTS (SELECT 1 FROM hours h WHERE h.tenant = archives.tenant AND h.day = archives.day AND h.hour = archives.hour AND h.state IN ('pending', 'failed')))`
+	AND ` + awaitsBuildSQL + `)`
+
+// awaitsBuildSQL is true for archives whose hour waits for its next revision.
+const awaitsBuildSQL = `EXISTS (SELECT 1 FROM hours h WHERE h.tenant = archives.tenant AND h.day = archives.day AND h.hour = archives.hour AND h.state IN ('pending', 'failed'))`
 
 // keysOfHourSQL gives those of n keys that an hour has recordings of.
 func keysOfHourSQL(n int) string {
@@ -292,15 +296,14 @@ func (c *Catalog) alignMissing(ctx context.Context) error {
 // neededSQL is true for hidden archives that must stay. Their hour waits for a build, or a hold
 // covers a recording of the hour and no newer revision stands for them.
 func neededSQL() string {
-	return `(EXISTS (SELECT 1 FROM hours h WHERE h.tenant = archives.tenant AND h.day = archives.day AND h.hour = archives.hour AND h.state IN ('pending', 'failed'))
+	return `(` + awaitsBuildSQL + `
 		OR EXISTS (SELECT 1 FROM recordings r WHERE r.tenant = archives.tenant AND r.day = archives.day AND r.hour = archives.hour) AND ` + heldRevisionSQL() + `)`
 }
 
 // HidingHoldSQL gives the name of a hold because of which an archive stays hidden; NULL while its
 // hour waits for a build.
 func HidingHoldSQL() string {
-	return `CASE WHEN NOT EXISTS (SELECT 1 FROM hours h WHERE h.tenant = archives.tenant AND h.day = archives.day AND h.hour = archives.hour
-		AND h.state IN ('pending', 'failed')) THEN ` + holds.HourNameSQL("archives.tenant", "archives.day", "archives.hour") + ` END`
+	return `CASE WHEN NOT ` + awaitsBuildSQL + ` THEN ` + holds.HourNameSQL("archives.tenant", "archives.day", "archives.hour") + ` END`
 }
 
 // hiddenSQL starts from the objects of open erasures, which are few.
@@ -311,7 +314,7 @@ func hiddenSQL() string {
 }
 
 // formerArchive reads the archive that an erasure has hidden from a claimed hour, or else the one
-// that the patrol found broken. It gives nil for none. Of a broken one too a build takes only what
+// that was found broken. It gives nil for none. Of a broken one too a build takes only what
 // has the right sum.
 func formerArchive(ctx context.Context, tx *db.Tx, key domain.HourKey) (*FormerArchive, error) {
 	list, err := db.Collect(ctx, tx, func(rows *sql.Rows) (a FormerArchive, err error) {

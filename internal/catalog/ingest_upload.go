@@ -22,8 +22,8 @@ type Reserved struct {
 	Since     int64 // for [Upload]: when the key was first named, which tells its row from a later one
 }
 
-// staleUpload is after how long an upload that did not end is forgotten: another one of its key is
-// as old as itself.
+// staleUpload is the age at which an upload that did not end is forgotten. The next upload of its
+// key counts as the first that names it.
 const staleUpload = 24 * time.Hour
 
 // ReserveUpload makes the tenant the owner of the key, before any byte of it is stored. Errors:

@@ -86,10 +86,12 @@ func (c *Catalog) ClaimPatrol(ctx context.Context, kind string, every, lease tim
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE patrols SET running = TRUE, started_us = $2, due_us = $3, expected = $4, objects = 0, bytes = 0,
-			tenant = '', day = '', object_key = '' WHERE kind = $1 AND NOT running AND (started_us <= $5 OR started_us > $2) AND $6`,
-			kind, at, at+every.Microseconds(), expected, at-every.Microseconds(), begins); err != nil { // a round that became due since patrolBegins waits for the next claim
-			return err
+		if begins { // a round that became due since patrolBegins waits for the next claim
+			if _, err := tx.ExecContext(ctx, `UPDATE patrols SET running = TRUE, started_us = $2, due_us = $3, expected = $4, objects = 0, bytes = 0,
+				tenant = '', day = '', object_key = '' WHERE kind = $1 AND NOT running AND (started_us <= $5 OR started_us > $2)`,
+				kind, at, at+every.Microseconds(), expected, at-every.Microseconds()); err != nil {
+				return err
+			}
 		}
 		// A lease that ends later than any given now was given before the clock stepped back.
 		err = tx.QueryRowContext(ctx, `UPDATE patrols SET token = $2, lease_us = $3 WHERE kind = $1 AND running
@@ -128,9 +130,9 @@ func (c *Catalog) SavePatrol(ctx context.Context, claim PatrolClaim, last Positi
 		claim.Kind, claim.token, last.Tenant, last.Day, last.ObjectKey, objects, bytes, end)))
 }
 
-// PausePatrols ends the rounds that read everything where they are, because the patrol is switched
-// off. Their next ones begin in their time, should it be switched on again.
-func (c *Catalog) PausePatrols(ctx context.Context) error {
+// EndPatrols ends the running rounds that read everything, because the patrol is switched off. If
+// it is switched on again, new rounds begin in their time.
+func (c *Catalog) EndPatrols(ctx context.Context) error {
 	_, err := c.db.ExecContext(ctx, `UPDATE patrols SET running = FALSE, token = NULL, lease_us = NULL WHERE running AND kind <> 'faults'`)
 	return err
 }

@@ -67,7 +67,7 @@ const unusedArchivesSQL = `SELECT tenant, day, hour, object_key FROM archives WH
 const lastCopySQL = `(archives.state = 'superseded' AND (
 	EXISTS (SELECT 1 FROM archives n_ WHERE n_.tenant = archives.tenant AND n_.day = archives.day
 		AND n_.hour = archives.hour AND n_.state = 'published' AND n_.missing_count > 0 AND n_.missing <> archives.missing)
-	OR EXISTS (SELECT 1 FROM hours h_ WHERE h_.tenant = archives.tenant AND h_.day = archives.day AND h_.hour = archives.hour AND h_.state IN ('pending', 'failed'))))`
+	OR ` + awaitsBuildSQL + `))`
 
 // doomSQL checks the conditions again, because the row may have changed. What is protected waits:
 // its delete_after_us is NULL until a release or a commit of its hour sets it again. What may be a

@@ -96,7 +96,7 @@ func (c *Catalog) closeOrOpen(ctx context.Context, id, reason string, change fun
 		}
 		t, err := scanTenant(tx.QueryRowContext(ctx, tenantSQL(), id))
 		if err != nil {
-			return unknownTenant(err, id)
+			return err
 		}
 		at, err := clock.Now(ctx, tx)
 		if err != nil {
@@ -137,7 +137,7 @@ func (c *Catalog) DeleteTenant(ctx context.Context, id string, o audit.Origin) e
 		}
 		t, err := scanTenant(tx.QueryRowContext(ctx, tenantSQL(), id))
 		if err != nil {
-			return unknownTenant(err, id)
+			return err
 		}
 		if t.Closed.IsZero() {
 			return domain.Errorf(domain.KindConflict, "tenant %s is open; close it first: callvault tenant close %s --reason …", id, id)

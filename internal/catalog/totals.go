@@ -13,7 +13,7 @@ import (
 type Totals struct {
 	Day        *int64     // recordings of the day; nil where no total of it stands
 	Hours      [24]*int64 // the same for each hour
-	Registered [24]int64  // recordings of each hour that are registered or were erased, without those that came after the day's end
+	Registered [24]int64  // recordings of each hour that are registered, were erased or ended, without those that came after the day's end
 }
 
 // RegisteredOf is how many recordings an hour has, or the day where hour is domain.WholeDay.

@@ -6,6 +6,7 @@
 // The rate of reading follows from the bytes of the round. Memory is bounded: recordings are hashed
 // as they come, and of an archive two pieces are kept.
 //
-// Only what the store says of one object counts as a fault of it: no such key, unreadable, or other
-// bytes. Every other error is an outage, after which the round goes on where it was.
+// Only what concerns one object counts as a fault of it: no such key, other bytes, or an object
+// that the store fails to give while it gives others. Every other error is an outage, after which the
+// round goes on where it was.
 package patrol

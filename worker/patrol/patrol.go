@@ -29,7 +29,7 @@ type Catalog interface {
 // Rounds are shared by all workers. Errors: KindLost when the claim is lost.
 type Rounds interface {
 	ClaimPatrol(ctx context.Context, kind string, every, lease time.Duration) (catalog.PatrolClaim, bool, error)
-	PausePatrols(ctx context.Context) error
+	EndPatrols(ctx context.Context) error
 	RenewPatrol(ctx context.Context, c catalog.PatrolClaim, lease time.Duration) error
 	SavePatrol(ctx context.Context, c catalog.PatrolClaim, last catalog.Position, objects, bytes int64, end bool) error
 }
@@ -120,7 +120,7 @@ func (p *Patrol) Step(ctx context.Context, kind string) (more bool, err error) {
 	if kind == catalog.PatrolFaults { // its round is what is due now
 		every = 0
 		if p.cfg.Off {
-			if err := p.catalog.PausePatrols(ctx); err != nil {
+			if err := p.catalog.EndPatrols(ctx); err != nil {
 				return false, err
 			}
 		}

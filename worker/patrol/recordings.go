@@ -30,7 +30,7 @@ func (t *turn) readRecordings(ctx context.Context) (end bool, err error) {
 	for _, r := range list {
 		var sum *catalog.LearntSum
 		var n int64
-		if sum, n, err = t.checkRecording(ctx, r, t.limiter); err != nil {
+		if sum, n, err = t.checkRecording(ctx, r); err != nil {
 			break
 		}
 		if sum != nil {
@@ -66,7 +66,7 @@ func (t *turn) recheck(ctx context.Context) error {
 	ended := func() bool { return ctx.Err() != nil || !t.now().Before(t.ends) } // the others are due at the next step
 	var failures []error
 	for _, r := range recordings {
-		sum, _, err := t.checkRecording(ctx, r, t.limiter)
+		sum, _, err := t.checkRecording(ctx, r)
 		if err == nil && sum != nil {
 			err = t.catalog.LearnSums(ctx, r.Tenant, r.Day, domain.SumPatrol, []catalog.LearntSum{*sum})
 		}
@@ -85,13 +85,13 @@ func (t *turn) recheck(ctx context.Context) error {
 
 // checkRecording reads one recording and reports what is wrong with it, or right again. It gives
 // what is to be learnt, nil for nothing, and how many bytes it read. Its error is an outage.
-func (p *Patrol) checkRecording(ctx context.Context, r catalog.PatrolRecording, limiter *rate.Limiter) (*catalog.LearntSum, int64, error) {
+func (t *turn) checkRecording(ctx context.Context, r catalog.PatrolRecording) (*catalog.LearntSum, int64, error) {
 	var got *catalog.LearntSum
-	err := p.insist(ctx, r.Faulty, func() []version { return p.others(ctx, r) }, func() (err error) {
-		got, err = p.readSum(ctx, r.ObjectKey, limiter)
+	err := t.insist(ctx, r.Faulty, func() []version { return t.others(ctx, r) }, func() (err error) {
+		got, err = t.readSum(ctx, r.ObjectKey)
 		return err
 	})
-	reason, err := p.reasonOf(r, got, err)
+	reason, err := t.reasonOf(r, got, err)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -100,14 +100,14 @@ func (p *Patrol) checkRecording(ctx context.Context, r catalog.PatrolRecording, 
 		if got != nil {
 			found = &got.SHA256
 		}
-		isNew, err := p.catalog.RecordingFault(ctx, r, reason, found)
+		isNew, err := t.catalog.RecordingFault(ctx, r, reason, found)
 		if isNew {
-			p.log.Error("a recording is not what it was in the store", zap.String("object", r.ObjectKey), zap.String("reason", reason))
+			t.log.Error("a recording is not what it was in the store", zap.String("object", r.ObjectKey), zap.String("reason", reason))
 		}
 		return nil, sizeOf(got), err
 	}
 	if r.Faulty {
-		err = p.catalog.EndFault(ctx, catalog.Fault{Kind: catalog.FaultOfRecording, Tenant: r.Tenant, Day: r.Day, Hour: r.Hour, ObjectKey: r.ObjectKey})
+		err = t.catalog.EndFault(ctx, catalog.Fault{Kind: catalog.FaultOfRecording, Tenant: r.Tenant, Day: r.Day, Hour: r.Hour, ObjectKey: r.ObjectKey})
 	}
 	if got == nil || r.SHA256 != nil && r.ETag == got.ETag {
 		return nil, sizeOf(got), err
@@ -155,14 +155,14 @@ func (p *Patrol) others(ctx context.Context, r catalog.PatrolRecording) (some []
 }
 
 // readSum reads a whole object.
-func (p *Patrol) readSum(ctx context.Context, key string, limiter *rate.Limiter) (_ *catalog.LearntSum, err error) {
-	o, err := p.recordings.Get(ctx, key, objstore.GetOptions{})
+func (t *turn) readSum(ctx context.Context, key string) (_ *catalog.LearntSum, err error) {
+	o, err := t.recordings.Get(ctx, key, objstore.GetOptions{})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, o.Body.Close()) }()
 	whole, crc := sha256.New(), crc32.NewIEEE()
-	n, err := io.Copy(io.MultiWriter(whole, crc), &limitedReader{ctx, o.Body, limiter})
+	n, err := io.Copy(io.MultiWriter(whole, crc), &limitedReader{ctx, o.Body, t.limiter})
 	if err != nil {
 		return nil, err
 	}

@@ -98,8 +98,9 @@ func claimSQL(skip string) string {
 		RETURNING key, tenant, etag, version_id, size, sha256, cause, subject, tries`
 }
 
-// Done takes an object out of the outbox, because its bytes are gone, or are others by now. For
-// other bytes the caller also calls [Leave].
+// Done takes an object out of the outbox, because its bytes are gone, or are others by now. Other
+// tenants may name its key from then on. For other bytes the caller also calls [Leave], which
+// forbids that again.
 func Done(ctx context.Context, tx *db.Tx, key string) error {
 	for _, table := range []string{"deletions", "left_objects"} {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE key = $1`, key); err != nil {
