@@ -60,7 +60,10 @@ func (f *fetch) check(ctx context.Context, l Link) (h HourResult, done bool, err
 	case StatusAvailable:
 	case StatusNoData, StatusPending, StatusFailed:
 		h.State = HourState(l.Status) // both have the same words
-		if _, gone := f.folder.root.Lstat(l.Hour + ".zip"); l.Status == StatusNoData && gone == nil {
+		if l.Status != StatusNoData {
+			return h, true, nil
+		}
+		if _, err := f.folder.root.Lstat(l.Hour + ".zip"); err == nil {
 			f.progress.Note(fmt.Sprintf("%s/%s.zip: The server has no recordings of the hour any more: they were erased or corrected. Delete the file, or keep it elsewhere.", f.folder.date, l.Hour))
 		}
 		return h, true, nil

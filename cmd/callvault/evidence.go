@@ -45,6 +45,9 @@ func (c *evidenceCmd) Run(ctx context.Context, d *deps) error {
 	if to < from {
 		return &usageError{fmt.Sprintf("--to %s lies before --from %s", to, from)}
 	}
+	if c.Tenant == "" && c.Archives {
+		return &usageError{"--archives needs --tenant: the installation itself has no archives"}
+	}
 	return d.withCatalog(ctx, c.Parts, func(ctx context.Context, p *app.Parts) error {
 		if c.Tenant != "" {
 			if err := p.Catalog.TenantOrRetired(ctx, c.Tenant); err != nil {

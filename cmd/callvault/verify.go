@@ -263,7 +263,7 @@ func badText(all, bad, beside int) string {
 	text := humanize.Comma(int64(bad)) + " of " + count(all, "archive")
 	switch {
 	case bad == 0:
-		return "day.json or day.seal of " + count(beside, "day")
+		return count(beside, "day.json or day.seal file")
 	case all == 1:
 		text = "this archive"
 	}

@@ -51,10 +51,6 @@ func (w *verifyTargets) add(path string) error {
 		w.addZIP(path)
 		return nil
 	}
-	if evidence.IsPack(path) {
-		w.packs = append(w.packs, path)
-		return nil
-	}
 	before := w.count() + len(w.packs)
 	root := path + string(filepath.Separator) // so that WalkDir follows a link
 	err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {

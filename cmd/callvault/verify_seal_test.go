@@ -64,7 +64,7 @@ func TestVerifySealedDay(t *testing.T) {
 			return bytes.Replace(b, []byte(`"tenant":"acme"`), []byte(`"tenant":"evil"`), 1)
 		}), want: "BROKEN  DIR/day.seal\n        The seal is not proven: it is not what stands in the log", keys: true},
 		"seal broken":   {spoil: in("day.seal", func(b []byte) []byte { return b[:50] }), want: "UNREAD  DIR/day.seal\n"},
-		"only the seal": {spoil: in("day.seal", func(b []byte) []byte { return b[:50] }), want: "\nday.json or day.seal of 1 day cannot be relied on; "},
+		"only the seal": {spoil: in("day.seal", func(b []byte) []byte { return b[:50] }), want: "\n1 day.json or day.seal file cannot be relied on; "},
 		"both": {
 			spoil: func(dir string) error {
 				return errors.Join(os.Truncate(filepath.Join(dir, "day.seal"), 50), os.Truncate(filepath.Join(dir, "14.zip"), 50))

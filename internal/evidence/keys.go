@@ -39,7 +39,7 @@ func Policy(origin string, verifiers []string) (torchwood.Policy, error) {
 	}
 	keys, err := dayseal.ParseKeys([]byte(strings.Join(verifiers, "\n")))
 	if err != nil {
-		return nil, domain.Wrap(domain.KindInvalid, err, "a public key of the log in the catalog can't be read; run: callvault log verify")
+		return nil, domain.Wrap(domain.KindInvalid, err, "a public key of the log in the catalog can't be read; restore its log_keys from a backup")
 	}
 	if keys.Name() != origin {
 		return nil, domain.Errorf(domain.KindInvalid, "the public keys are of the log %s, not of %s", keys.Name(), origin)

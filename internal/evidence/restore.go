@@ -91,8 +91,11 @@ func (p *pass) known(ctx context.Context, n int64) (c merkle.Checkpoint, err err
 func (p *pass) putAgain(ctx context.Context, c merkle.Checkpoint, before int64) error {
 	tree := newTree(ctx, p.log)
 	root, err := tlog.TreeHash(c.Size, tree)
-	if err != nil || root != c.Root {
-		return domain.Wrap(domain.KindBadCatalog, err, "checkpoint %d, which the bucket has lost, is not of the catalog's leaves; run: callvault log verify", c.N)
+	if err != nil {
+		return err
+	}
+	if root != c.Root {
+		return domain.Errorf(domain.KindBadCatalog, "checkpoint %d, which the bucket has lost, is not of the catalog's leaves; run: callvault log verify", c.N)
 	}
 	object, err := p.object(c, before, tree)
 	if err != nil {

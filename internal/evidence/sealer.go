@@ -64,7 +64,7 @@ func (s *Sealer) Run(ctx context.Context) error {
 			return nil
 		}
 		switch {
-		case err == nil && !worked: // what another sealer does tells nothing of whether this one could
+		case err == nil && !worked: // another sealer is at work, so this one has not tried
 			err = before
 		case err != nil && fmt.Sprint(err) != fmt.Sprint(before):
 			s.logger.Warn("the log could not be sealed; trying on", zap.Error(err))

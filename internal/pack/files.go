@@ -12,6 +12,7 @@ import (
 
 	"filippo.io/torchwood"
 
+	"github.com/callvault/callvault/client/dayseal"
 	wire "github.com/callvault/callvault/client/evidence"
 	"github.com/callvault/callvault/internal/catalog"
 	"github.com/callvault/callvault/internal/domain"
@@ -122,17 +123,13 @@ func (w *writer) seals(ctx context.Context) (n int64, err error) {
 
 // addSealed notes which archives a seal names.
 func (w *writer) addSealed(data string) error {
-	var day struct {
-		Hours []struct {
-			Manifest *string `json:"manifestSha256"`
-		} `json:"hours"`
-	}
+	var day dayseal.Seal
 	if err := json.Unmarshal([]byte(data), &day); err != nil {
 		return domain.Wrap(domain.KindBadCatalog, err, "a seal in the catalog can't be read; run: callvault log verify")
 	}
-	for _, h := range day.Hours {
-		if h.Manifest != nil {
-			w.sealed[*h.Manifest] = true
+	for i := range day.Hours {
+		if sum := day.Hours[i].ManifestSHA256; sum != nil {
+			w.sealed[*sum] = true
 		}
 	}
 	return nil
