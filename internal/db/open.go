@@ -109,7 +109,8 @@ func (d *DB) openSQLite(u *url.URL) error {
 			"&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(8000)&_pragma=foreign_keys(1)&_pragma=temp_store(2)" + extra
 	}
 	// After a commit SQLite may search the whole cache of its connection. So the writer's cache is
-	// small. It overwrites what it deletes, because an erasure must leave no copy in unused pages.
+	// small. The writer overwrites what it deletes, because an erasure must leave no copy in unused
+	// pages.
 	write, err := sql.Open("sqlite", dsn("&_txlock=immediate&_pragma=cache_size(-4096)&_pragma=secure_delete(1)"))
 	if err != nil {
 		return fmt.Errorf("open sqlite: %w", err)

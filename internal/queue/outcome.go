@@ -26,8 +26,8 @@ func (r recordedError) Unwrap() error { return r.error }
 //	invalid                archived: a retry can't help
 //	everything else        retried: the catalog could not be asked
 //
-// Redis gets only the message that is safe to show. It gets none of a build, because that may name
-// audio that is erased later, and an erasure does not reach Redis.
+// Redis gets only the message that is safe to show. It gets no message of a build whose failure is
+// recorded: that may name audio that is erased later, and an erasure does not reach Redis.
 func asynqError(err error) error {
 	if err == nil {
 		return nil
