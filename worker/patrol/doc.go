@@ -7,6 +7,6 @@
 // as they come, and of an archive two pieces are kept.
 //
 // Only what concerns one object counts as a fault of it: no such key, other bytes, or an object
-// that the store fails to give while it gives others. Every other error is an outage, after which the
-// round goes on where it was.
+// that the store fails to give while it gives others. Every other error is an outage, after which
+// the round goes on where it was.
 package patrol
