@@ -74,13 +74,13 @@ func TestRunningRequestsEndBeforeTheServer(t *testing.T) {
 }
 
 func TestRequestsBeyondTheDrainAreCutOff(t *testing.T) {
-	started, cut := make(chan struct{}), make(chan error, 1)
+	started, cut, failed := make(chan struct{}), make(chan error, 1), make(chan error, 1)
 	url, stop := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		close(started)
 		<-r.Context().Done()
 		cut <- context.Cause(r.Context())
+		failed <- <-failed // the client knows: had this returned before, it could have got an empty answer
 	}), StopTimes{Drain: time.Millisecond})
-	failed := make(chan error, 1)
 	go func() { _, err := get(t.Context(), url); failed <- err }()
 	<-started
 	if err := stop(); err == nil || !strings.Contains(err.Error(), "cut off") {
